@@ -16,8 +16,20 @@ from statistics import median
 from rich.progress import Progress
 
 from backstay.testing.postgres_server import PostgresServer
-from benchmarks import copying, idle, jobs, machine, report, sqlite, start
-from benchmarks.cases import ALONE, CASES, COPY, IDLE, JOBS, SQLITE, START, STORM, WORKERS, Case
+from benchmarks import copying, idle, jobs, machine, report, sqlite, start, traces
+from benchmarks.cases import (
+    ALONE,
+    CASES,
+    COPY,
+    IDLE,
+    JOBS,
+    SQLITE,
+    START,
+    STORM,
+    TRACES,
+    WORKERS,
+    Case,
+)
 from benchmarks.load import Measured, Request, burst
 from benchmarks.stage import Server, Stage, prepare, reset, serving, without_limits
 from tests.services.valkey import ValkeyServer
@@ -50,6 +62,8 @@ def main() -> int:
         sqlite.show(sqlite.measure(arguments.rounds), arguments.rounds)
     if not arguments.cases or COPY in arguments.cases:
         copying.show(copying.measure())
+    if not arguments.cases or TRACES in arguments.cases:
+        traces.show(traces.measure(10))
     if summary:
         report.show(summary, arguments.rounds, arguments.seconds)
     if rates:

@@ -18,6 +18,8 @@ from backstay.server.options import Options
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import LIMIT, until
 from tests.cli.process import SOURCE, environ
+from tests.services.otlp import collector
+from tests.services.sentry import sentry
 
 ROOT = SOURCE.parent
 
@@ -67,8 +69,18 @@ def fail_in_every_way(client: httpx.Client, folder: Path) -> None:
 
 
 def test_every_line_is_an_event_whatever_fails(home: Path, kind: str) -> None:
-    with failing(kind, home) as client:
+    with (
+        collector() as traces,
+        sentry() as reports,
+        failing(
+            kind, home, OTEL_EXPORTER_OTLP_ENDPOINT=traces.url, SENTRY_DSN=reports.dsn
+        ) as client,
+    ):
         fail_in_every_way(client, home)
+    assert {"GET /planted/bug", "GET /planted/late", "Half", "Endless"} <= {*traces.names()}
+    bugs = {event["exception"]["values"][-1]["value"].partition(":")[0] for event in reports.events}
+    assert {"bug", "task", "thread", "library"} <= bugs
+    assert "shop:hush" not in reports.text + str(traces.spans)
     printed = lines(home)
     events: list[dict[str, Any]] = [json.loads(line) for line in printed]
     assert all({"event", "level", "timestamp"} <= event.keys() for event in events)
@@ -91,9 +103,10 @@ def test_every_line_is_an_event_whatever_fails(home: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["granian"])
 def test_an_error_at_start_is_logged_as_an_event(home: Path, kind: str) -> None:
-    with failing(kind, home, CANNOT_START="true"):
+    with sentry() as reports, failing(kind, home, CANNOT_START="true", SENTRY_DSN=reports.dsn):
         until(lambda: any(line.endswith("}") for line in lines(home)), lambda: lines(home))
         printed = lines(home)
+        until(lambda: reports.events)
     event = json.loads(next(line for line in printed if line.startswith("{")))
     assert event["event"] == "the application cannot be made"
     assert event["reason"].startswith("Error: start: cannot connect to postgresql://shop:********@")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from backstay.testing.waiting import eventually
-from backstay.web import middleware
+from backstay.web import request_log
 from tests.clocks import StandingClock
 from tests.faults.conftest import Running
 from tests.faults.proxy import Wire
@@ -74,13 +74,13 @@ async def test_each_failed_request_logs_its_reason(wired: tuple[Wire, Running]) 
     principals._monotonic = StandingClock()
     user_id = (await running.client.get(ME)).json()["id"]
     await wire.cut()
-    with logged(middleware) as logs:
+    with logged(request_log) as logs:
         answers = await everything(running)
         answers.append(await running.client.get("/readyz"))
     assert [entry["event"] for entry in logs] == ["request"] * len(answers)
     for answer, line in zip(answers, logs, strict=True):
         assert line["request_id"] == answer.headers["x-request-id"]
-        assert (line["status"], line["log_level"]) == (503, "warning")
+        assert (line["status"], line["log_level"]) == (503, "error")
     for line in logs[:-1]:
         assert line["code"] == "db_unavailable"
         assert re.match(r"(Connection\w+|OSError|Interface\w+): \S", line["reason"])

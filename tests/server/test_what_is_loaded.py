@@ -12,7 +12,12 @@ from backstay.testing.waiting import LIMIT
 from tests.cli.process import environ
 
 APPLICATION = {"fastapi", "starlette", "sqlalchemy", "pydantic", "typer", "structlog"}
-UNUSED = {"rich", "redis", "alembic", "jinja2", "asyncpg", "aiosmtplib", "taskiq", "uvicorn"}
+UNUSED = {"rich", "redis", "alembic", "jinja2", "asyncpg", "aiosmtplib", "taskiq", "uvicorn"} | {
+    "opentelemetry.sdk",
+    "opentelemetry.exporter",
+    "sentry_sdk",
+    "requests",
+}
 """Installed modules that the application does not need at its start on SQLite."""
 OF_TESTS = {"backstay.testing", "pytest", "httpx", "hypothesis"}
 

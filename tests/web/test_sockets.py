@@ -18,12 +18,14 @@ from backstay.limits.classes import LimitClass
 from backstay.settings import Settings
 from backstay.testing import FrozenClock, Login, Person, client_of
 from backstay.testing.waiting import LIMIT
-from backstay.web import callers
+from backstay.web import callers, request_log
 from backstay.web.callers import CurrentPrincipal, OptionalPrincipal, limited_by
 from tests.features.steps import AUTH
+from tests.logs import logged
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
+
 
 RARE = LimitClass("rare", lambda settings: Rate(2, 60))
 router = APIRouter(prefix="/live")
@@ -73,7 +75,7 @@ async def rare_too(more: dict[str, str]) -> int:
 
 @pytest.fixture
 def variables() -> dict[str, str]:
-    return {"RATE_LIMIT_ENABLED": "true", "RATE_LIMIT_DEFAULT": "5"}
+    return {"RATE_LIMIT_ENABLED": "true", "RATE_LIMIT_DEFAULT": "5", "SERVER_LOG": "true"}
 
 
 @pytest.fixture
@@ -191,9 +193,13 @@ async def test_an_error_closes_the_socket(app: FastAPI, fails: str, code: int) -
 
 async def test_a_client_that_leaves_is_no_error(app: FastAPI, login: Login) -> None:
     socket = await opened(app, "/id", **bearer(await login()))
-    with capture_logs() as logged:
+    with capture_logs() as others, logged(request_log) as lines:
         await socket.leave()
-    assert logged == []
+    (line,) = lines
+    assert (line["event"], line["log_level"], line["method"]) == ("socket", "info", "WS")
+    assert (line["status"], line["route"], line["path"]) == (101, "/live/id", "/live/id")
+    assert "user_id" in line
+    assert others == []
 
 
 async def test_handshakes_are_counted(app: FastAPI) -> None:

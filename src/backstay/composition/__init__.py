@@ -139,6 +139,7 @@ class Backstay(Adapters):
         await self.trail.settle()
         self.passwords.close()
         await self.database.dispose()
+        await self.tracer.stop()
 
 
 def compose(
@@ -215,7 +216,7 @@ def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters)
     commands = wiring.commands_of(registry)
     store = DatabaseJobs(adapters.database, list(commands))
     subscriptions = Subscriptions(f for feature in features for f in feature.functions())
-    outbox = Outbox(store, commands, subscriptions, adapters.job_notifiers)
+    outbox = Outbox(store, commands, subscriptions, adapters.job_notifiers, adapters.tracer)
     registry.faults += wiring.job_faults(features, outbox)
     return outbox
 

@@ -1,6 +1,7 @@
 """Chooses the adapter of each port by the settings."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from backstay.caching.memory import MemoryCache
 from backstay.caching.redis import RedisCache, Signer
 from backstay.composition.replacing import Replacements
+from backstay.composition.telemetry import tracer_for
 from backstay.core.jobs import JobNotifier
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens, NoMailer
 from backstay.core.ports import (
@@ -19,6 +21,7 @@ from backstay.core.ports import (
     Limiter,
     PrincipalChannel,
 )
+from backstay.core.tracing import Tracer
 from backstay.db.database import Database
 from backstay.db.listener import Listener, PostgresListener, SqliteListener
 from backstay.db.maintenance import MaintenanceMode
@@ -34,7 +37,8 @@ from backstay.observability.metrics import PrometheusMetrics
 from backstay.principals.cache import MAX_AGE, PrincipalCache
 from backstay.principals.channel import DatabasePrincipals, PostgresPrincipals
 from backstay.principals.channel_redis import RedisPrincipals
-from backstay.redis.client import RedisLinks
+from backstay.redis.client import RedisLink, RedisLinks
+from backstay.redis.traced import TracedLink
 from backstay.security.access_tokens import JwtAccessTokens
 from backstay.security.breached_passwords import BreachedPasswordFiles
 from backstay.security.passwords import Argon2Passwords
@@ -64,6 +68,7 @@ class Adapters:
     answers: MemoryCache | None
     job_notifiers: tuple[JobNotifier, ...]
     files: LogFiles
+    tracer: Tracer
 
 
 def adapters_for(
@@ -76,7 +81,9 @@ def adapters_for(
     metrics, database = PrometheusMetrics(), Database(options)
     metrics.database.follow(database)
     listener = SqliteListener(database) if options.is_sqlite else PostgresListener(database)
-    links = RedisLinks(metrics.registry)
+    tracer = tracer_for(settings, database)
+    link = partial(TracedLink, tracer) if tracer.records else RedisLink
+    links = RedisLinks(metrics.registry, link)
     key = decode_key(settings.security.refresh_token_secret.get_secret_value())
     cache, answers = own.get(Cache), None
     if cache is None:
@@ -99,6 +106,7 @@ def adapters_for(
         answers=answers,
         job_notifiers=_job_notifiers(settings, listener, metrics),
         files=LogFiles(settings.log.dir),
+        tracer=tracer,
     )
 
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request
 
 from backstay.composition import Backstay
@@ -30,6 +31,8 @@ from backstay.web.route_index import RouteIndex
 from backstay.web.state import Authenticator, EdgeState, edge_of, sender_of
 
 Hook = Callable[[FastAPI], Awaitable[None]]
+_NONE = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
+"""FastAPI's own spans have queries and parameters; those of `web/tracing.py` have no values."""
 
 
 def app_of(
@@ -75,6 +78,7 @@ def app_of(
         lifespan=lifespan,
         contact=_contact(settings.app),
         license_info={"name": settings.app.license_name} if settings.app.license_name else None,
+        telemetry=_NONE,
     )
     app.state.backstay, app.state.refusal = backstay, ""
     app.state.edge = _edge(backstay)
@@ -89,7 +93,7 @@ def app_of(
 
 def probes_app(backstay: Backstay) -> FastAPI:
     """An application with health and metrics only, for a process that serves nothing else."""
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app = FastAPI(openapi_url=None, redirect_slashes=False, telemetry=_NONE)
     app.state.edge, app.state.refusal = _edge(backstay), ""
     app.router.routes += probe_routes.build("")
     errors.install(app)
@@ -155,7 +159,7 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
         start_page.install(app, settings)
     errors.install(app)
     app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
-    middleware.install(app, settings, backstay.metrics, index.upload_bytes)
+    middleware.install(app, settings, backstay.metrics, index.upload_bytes, backstay.tracer)
     return index
 
 

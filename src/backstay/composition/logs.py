@@ -1,4 +1,4 @@
-"""Starts and stops the log of a server or worker process."""
+"""Starts and stops the log of a server or worker process, with its traces and error reports."""
 
 import atexit
 import os
@@ -6,9 +6,11 @@ from collections.abc import Callable
 from functools import partial
 
 import structlog
+from structlog.typing import Processor
 
 from backstay import __version__
 from backstay.composition import Backstay
+from backstay.composition.telemetry import error_reports_for, flush_reports
 from backstay.core.errors import AppError
 from backstay.core.wiring import BootError
 from backstay.db import sqlite
@@ -22,20 +24,25 @@ EXPECTED = AppError, BootError, ConfigurationError, MigrationError
 
 
 def start_logging(backstay: Backstay) -> Callable[[], None]:
-    """Write the log to standard error and, if ``LOG_DIR`` can be written, to files.
+    """Write the log to standard error and, if ``LOG_DIR`` can be written, to files; send spans.
 
     The returned function logs the counts of suppressed repeats, writes what still waits, and closes
     the files. The end of the process does the same.
     """
-    settings = backstay.settings.log
-    settle = configure(settings.level, settings.format, backstay.files.server)
+    settings, reports = backstay.settings.log, error_reports_for(backstay.settings)
+    further: list[Processor] = [*backstay.tracer.log_steps]
+    if reports is not None:
+        further.append(reports)
+    settle = configure(settings.level, settings.format, backstay.files.server, further)
     log_libraries.take_over()
     reason = backstay.files.start()
+    backstay.tracer.start()
 
     def stop() -> None:
         atexit.unregister(stop)
         settle()
         backstay.files.stop()
+        flush_reports()
 
     atexit.register(stop)
     log = structlog.get_logger("backstay.server")
@@ -78,6 +85,7 @@ def log_refusal(error: Exception, event: str) -> None:
     log = structlog.get_logger("backstay.server")
     if not isinstance(error, EXPECTED):
         log.error(event, exc_info=error)
+        flush_reports()
         return
     for sentence in sentences_of(error):
         log.error(sentence)

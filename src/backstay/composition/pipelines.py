@@ -47,7 +47,7 @@ def bus_for(
     maintenance = adapters.maintenance
     writing = providers | WRITING | outbox.providers() | _chores(outbox, maintenance)
     registry.hint_of = partial(_hint_of, writing.keys() - providers.keys())
-    bus = Bus(registry)
+    bus = Bus(registry, adapters.tracer)
     own = {kind: _always(each) for kind, each in provided.items()}
     prepare = bus.prepare_with(own | providers)
     transaction = adapters.database.transaction(channel, adapters.clock)

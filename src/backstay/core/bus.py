@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
@@ -14,6 +15,7 @@ from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec, Sourc
 from backstay.core.principal import Grant, Principal
 from backstay.core.registry import Function, HandlerSource, Provider, Registry
 from backstay.core.signatures import hints_of
+from backstay.core.tracing import NO_TRACER, Tracer
 
 M = TypeVar("M")
 M_co = TypeVar("M_co", covariant=True)
@@ -91,8 +93,9 @@ def prepares(
 class Bus:
     """Finds the handler of a message, and runs the pipeline of its kind around it."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, tracer: Tracer = NO_TRACER) -> None:
         self._registry = registry
+        self._traced = partial(_traced, tracer) if tracer.records else _untraced
         self._routes: dict[type[Message[Any]], Next] = {}
 
     def route(
@@ -110,10 +113,12 @@ class Bus:
             if preparer is not None:
                 prepared = (hints_of(preparer) or {}).get("return")
                 known[prepared] = lambda context: context.prepared
-            call = _calling(function, self._registry.provided(message, function, known))
+            handle = _calling(function, self._registry.provided(message, function, known))
+            call = self._traced(function.__name__, handle)
             for step in reversed(pipeline):
-                call = step(message, call)
-            self._routes[message] = call
+                wrapped = step(message, call)
+                call = call if wrapped is call else self._traced(step.__name__, wrapped)
+            self._routes[message] = self._traced(message.__name__, call)
 
     @property
     def messages(self) -> Collection[type[Message[Any]]]:
@@ -151,6 +156,23 @@ class Bus:
         if isinstance(result, Refusal):
             raise result.error
         return result
+
+
+def _traced(tracer: Tracer, name: str, call: Next) -> Next:
+    is_tracing = tracer.is_tracing
+
+    async def recorded(context: Context) -> Any:
+        with tracer.span(name):
+            return await call(context)
+
+    def run(context: Context) -> Awaitable[Any]:
+        return recorded(context) if is_tracing() else call(context)
+
+    return run
+
+
+def _untraced(_: str, call: Next) -> Next:
+    return call
 
 
 def _calling(function: Function, given: tuple[Provider, ...]) -> Next:

@@ -89,6 +89,20 @@ class JobRun:
         """The trace id of the request that enqueued the job (W3C Trace Context)."""
         return self.traceparent[3:35]
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """What each line of the log says while it runs."""
+        ids = {"job_id": str(self.id), "job": self.name}
+        ids |= {"request_id": self.request_id, "trace_id": self.trace_id}
+        return ids if self.user_id is None else ids | {"user_id": str(self.user_id)}
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What its span says."""
+        facts: dict[str, str | int] = {"backstay.job.id": str(self.id)}
+        facts["backstay.job.attempt"] = self.attempt
+        return facts if self.user_id is None else facts | {"user.id": str(self.user_id)}
+
 
 class Progress:
     """Reports the progress of a job; outside of a job it does nothing."""

@@ -18,6 +18,7 @@ from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Provider
+from backstay.core.tracing import NO_TRACER, SpanKind, Tracer
 from backstay.core.uploads import upload_fields
 
 log = structlog.get_logger("backstay.jobs")
@@ -31,6 +32,7 @@ class Outbox:
     commands: Mapping[str, type[Command[Any]]]
     subscriptions: Subscriptions
     job_notifiers: tuple[JobNotifier, ...] = ()
+    tracer: Tracer = NO_TRACER
     _waiting: set[asyncio.Event] = field(default_factory=set, init=False, compare=False)
 
     def fault(self, command: type[Command[Any]]) -> str | None:
@@ -75,12 +77,16 @@ class Outbox:
 
     async def put(self, context: Context, job: NewJob) -> UUID:
         """Store a job in the transaction of a message, and wake workers after the commit."""
+        with self.tracer.span(f"enqueue {job.name}", SpanKind.PRODUCER) as span:
+            return await self._put(context, job, span.traceparent)
+
+    async def _put(self, context: Context, job: NewJob, traceparent: str) -> UUID:
         origin = context.origin
         job = replace(
             job,
             request_id=origin.request_id,
             address=origin.address,
-            traceparent=origin.traceparent,
+            traceparent=traceparent or origin.traceparent,
         )
         unit = context.unit
         job_id = await self.store.insert(unit.transaction, job)

@@ -13,6 +13,7 @@ from backstay.core.clock import first_id_at
 from backstay.core.maintenance import IsPaused, never
 from backstay.core.principal import SYSTEM
 from backstay.core.schedule import Scheduled
+from backstay.core.tracing import SpanKind
 from backstay.jobs.outbox import Outbox
 
 log = structlog.get_logger("backstay.jobs")
@@ -78,20 +79,32 @@ class Scheduler:
 
     async def fire(self, each: Scheduled, slot: datetime) -> bool:
         """Store the job of a slot, unless that of an earlier slot is unfinished; whether it did."""
-        chosen = urandom(24).hex()
+        name = f"schedule {each.name}"
+        with self._outbox.tracer.span(name, SpanKind.PRODUCER, parent="") as span:
+            has_fired = await self._fire(each, slot, span.traceparent or _new_trace())
+            if not has_fired:  # another process has
+                span.drop()
+        return has_fired
+
+    async def _fire(self, each: Scheduled, slot: datetime, trace: str) -> bool:
         job = self._outbox.new(
             each.command,
             SYSTEM,
             id=id_of(each.name, slot),
             unique_key=f"schedule:{each.name}",
-            request_id=chosen[:32],
-            traceparent=f"00-{chosen[:32]}-{chosen[32:]}-00",
+            request_id=trace[3:35],
+            traceparent=trace,
         )
         if not await self._outbox.store.fire(each.name, slot, job):
             return False
         log.info("schedule fired", schedule=each.name, slot=slot.isoformat())
         self._outbox.wake(job.id)
         return True
+
+
+def _new_trace() -> str:
+    chosen = urandom(24).hex()
+    return f"00-{chosen[:32]}-{chosen[32:]}-00"
 
 
 def id_of(name: str, slot: datetime) -> UUID:

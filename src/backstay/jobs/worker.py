@@ -14,6 +14,7 @@ from backstay.core.context import Origin, Sender
 from backstay.core.errors import Unauthenticated, Unavailable
 from backstay.core.jobs import TASK_QUEUE, JobRun, JobTimedOut, public_error
 from backstay.core.principal import STRANGER, SYSTEM, Principal
+from backstay.core.tracing import SpanKind
 from backstay.jobs.context import WorkerContext
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.timing import TimeoutRunner, backoff, is_final
@@ -215,10 +216,15 @@ class Worker:
 
     async def _run(self, run: JobRun) -> None:
         started = monotonic()
-        with structlog.contextvars.bound_contextvars(
-            job_id=str(run.id), job=run.name, request_id=run.request_id, trace_id=run.trace_id
+        name, tracer = f"job {run.name}", self._place.outbox.tracer
+        with (
+            structlog.contextvars.bound_contextvars(**run.ids),
+            tracer.span(name, SpanKind.CONSUMER, run.facts, parent=run.traceparent) as span,
         ):
             outcome, why = await self._outcome(run)
+            span.describe({"backstay.job.outcome": outcome})
+            if why:
+                span.fail(why["code"])
             seconds = monotonic() - started
             self._place.observe(run.name, outcome, seconds)
             log.info(

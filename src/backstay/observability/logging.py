@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
 from traceback import format_exception
@@ -22,11 +22,14 @@ _processors: list[Processor] = []
 a later call of `configure`: repeats are counted anew for each application of a process."""
 
 
-def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], None]:
+def configure(
+    level: str, form: Form, keep: Keep | None = None, further: Sequence[Processor] = ()
+) -> Callable[[], None]:
     """Set up logging for this process; the returned function logs the counts of suppressed repeats.
 
     Values whose key names a secret are masked, and so are secrets in the texts of errors. ``keep``
-    receives every event after that.
+    receives every event after that. ``further`` steps see each event that is no repeat, with its
+    error, before that.
     """
     shown: list[Processor] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -43,6 +46,7 @@ def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], 
     _processors[:] = [
         structlog.contextvars.merge_contextvars,
         repeats,
+        *further,
         structlog.processors.add_log_level,
         *shown,
     ]

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from time import monotonic
@@ -237,12 +237,12 @@ class RedisLink:
 
 
 class RedisLinks:
-    """All links of one process: one per server, however many purposes it serves.
+    """All links of one process: one per server; their metrics are labelled with its address."""
 
-    Their metrics are labelled with the address of the server.
-    """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, link: Callable[..., RedisLink] = RedisLink
+    ) -> None:
+        self._link = link
         self._up = Gauge(
             "backstay_redis_up",
             "1 while Redis is used (the circuit is closed), 0 while it is not.",
@@ -271,7 +271,7 @@ class RedisLinks:
         if address not in self._links:
             up, failed = self._up.labels(str(address)), self._failed.labels(str(address))
             short_circuited = self._short_circuited.labels(str(address))
-            self._links[address] = RedisLink(address, up, failed, short_circuited)
+            self._links[address] = self._link(address, up, failed, short_circuited)
         return self._links[address]
 
     @property

@@ -21,7 +21,7 @@ from backstay.server.orphans import follow_parent
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from backstay.settings import LogSettings
+    from backstay.settings import LogSettings, Settings
 
 
 CANNOT_START = 3
@@ -53,9 +53,10 @@ def application(parent: int | None = None) -> "DrainingApp":
         in_use = application_in_use()
         settings = in_use.load_settings()
     except Exception:  # code or settings are others than `serve` has checked
-        with end_in_the_log(read_settings().draft.log):
+        draft = read_settings().draft
+        with end_in_the_log(draft.log, draft):
             raise
-    with end_in_the_log(settings.log):
+    with end_in_the_log(settings.log, settings):
         app = in_use.create_app(settings)
     folder = Path(os.environ[FOLDER])
     ask = partial(ask_for_replacement, folder, parent)
@@ -69,12 +70,17 @@ def application(parent: int | None = None) -> "DrainingApp":
 
 
 @contextmanager
-def end_in_the_log(settings: "LogSettings") -> Iterator[None]:
-    """Log an error that happens while the application is built, and end this process."""
+def end_in_the_log(log: "LogSettings", settings: "Settings | None" = None) -> Iterator[None]:
+    """Log an error that happens while the application is built, and end this process.
+
+    It is reported, too, if these ``settings`` say to whom.
+    """
+    from backstay.composition.telemetry import error_reports_for
     from backstay.observability import log_libraries
     from backstay.observability.logging import configure
 
-    configure(settings.level, settings.format)
+    reports = None if settings is None else error_reports_for(settings)
+    configure(log.level, log.format, further=[] if reports is None else [reports])
     log_libraries.take_over()
     try:
         yield

@@ -87,6 +87,8 @@ class SettingsGroup(BaseModel):
     )
 
     env_prefix: ClassVar[str] = ""
+    others_read_it: ClassVar[bool] = False
+    """Whether libraries read further variables of this prefix, so that none causes a warning."""
 
 
 def parse_rate(text: str) -> Rate:

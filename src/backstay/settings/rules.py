@@ -9,6 +9,7 @@ from backstay.settings.errors import SettingError
 from backstay.settings.groups import Settings
 from backstay.settings.groups.db import FEWEST, FEWEST_BEHIND_PGBOUNCER
 from backstay.settings.groups.keys import decode_key, key_error, private_key, public_key, weakness
+from backstay.settings.groups.telemetry import missing_extras
 
 Check = Callable[[Settings], Iterator[SettingError]]
 
@@ -165,6 +166,12 @@ def mail_password_is_encrypted(settings: Settings) -> Iterator[SettingError]:
             "Set it to starttls or tls.",
             "MAIL_TLS",
         )
+
+
+@_rule(_Applies.ALWAYS)
+def extras_are_installed(settings: Settings) -> Iterator[SettingError]:
+    """Otherwise traces and reports would be missed only when they are needed."""
+    yield from missing_extras(settings.otel, settings.sentry)
 
 
 @_rule(_Applies.ALWAYS, "ENVIRONMENT", ALGORITHM, SECRET)

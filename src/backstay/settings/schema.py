@@ -56,6 +56,11 @@ class Schema:
         found = {group.env_prefix for group in self.groups if group.env_prefix}
         return tuple(sorted(found, key=lambda prefix: (-len(prefix), prefix)))
 
+    @property
+    def shared_prefixes(self) -> tuple[str, ...]:
+        """The prefixes of which others read variables, too."""
+        return tuple(group.env_prefix for group in self.groups if group.others_read_it)
+
     def settings(self, groups: Mapping[type[SettingsGroup], SettingsGroup]) -> Settings:
         """The settings that consist of these groups."""
         named: dict[str, Any] = {name: groups[kind] for kind, name in NAMES.items()}

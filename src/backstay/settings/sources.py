@@ -86,10 +86,12 @@ def _content(name: str, path: Path, environ: MutableMapping[str, str]) -> str:
 def unknown(layers: Layers, schema: Schema) -> Iterator[str]:
     """Warnings about variables that look like settings but are none."""
     known = {name for variable in schema.variables for name in variable.names}
-    prefixes = schema.prefixes
+    prefixes, shared = schema.prefixes, schema.shared_prefixes
     for origin, values in layers.items():
         for name in sorted(values.keys() - known):
             upper = name.upper()
+            if upper.startswith(shared):
+                continue
             prefix = next((each for each in prefixes if upper.startswith(each)), "")
             meant = _closest(upper, prefix, known, prefixes)
             if prefix or meant:

@@ -100,12 +100,11 @@ def tell(scope: MutableMapping[str, Any], error: AppError) -> None:
     if isinstance(error, UnderMaintenance):
         leave_cause(scope, error)
         return
-    reason, request_id = leave_cause(scope, error), scope.get("backstay.request_id", "")
+    reason, told = leave_cause(scope, error), about(scope)
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        told = {"code": error.code, "reason": reason, "request_id": request_id}
-        log.warning("unavailable", **told, fault=error)
+        log.warning("unavailable", code=error.code, reason=reason, **told, fault=error)
     else:
-        log.error("request failed", code=error.code, request_id=request_id, exc_info=error)
+        log.error("request failed", code=error.code, **told, exc_info=error)
 
 
 def tell_break(scope: MutableMapping[str, Any], error: Exception) -> None:
@@ -121,7 +120,21 @@ def tell_break(scope: MutableMapping[str, Any], error: Exception) -> None:
 def tell_unhandled(scope: MutableMapping[str, Any], error: Exception) -> None:
     """Log an error that no code expects, and store its cause for the log line of the request."""
     leave_cause(scope, error)
-    log.error("unhandled error", request_id=scope["backstay.request_id"], exc_info=error)
+    log.error("unhandled error", **about(scope), exc_info=error)
+
+
+def about(scope: MutableMapping[str, Any]) -> dict[str, Any]:
+    """What a line in the log says of the request that it is about: ids and the route's template."""
+    told = {"request_id": scope.get("backstay.request_id", "")}
+    if "backstay.trace" in scope:
+        told["trace_id"] = scope["backstay.trace"][3:35].decode()
+    route = getattr(scope.get("route"), "path_format", None)
+    if route is not None:
+        told["route"] = route
+    principal = scope.get("backstay.principal")
+    if principal is not None and principal.user_id is not None:
+        told["user_id"] = str(principal.user_id)
+    return told
 
 
 def leave_cause(scope: MutableMapping[str, Any], error: Exception) -> str:
@@ -129,7 +142,16 @@ def leave_cause(scope: MutableMapping[str, Any], error: Exception) -> str:
     code = error.code if isinstance(error, AppError) else AppError.code
     reason = cause_of(error)
     scope["backstay.cause"] = {"code": code, "reason": reason}
+    scope["backstay.error"] = _type_of(error)
     return reason
+
+
+def _type_of(error: Exception) -> str:
+    """The code of an error of ours, else its type: its text could hold values."""
+    if isinstance(error, AppError):
+        return error.code
+    kind = type(error)
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
 
 def install(app: FastAPI) -> None:

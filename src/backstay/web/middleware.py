@@ -6,7 +6,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from traceback import format_exception
 
-import structlog
 from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -17,9 +16,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backstay.core.addresses import normal_origin
 from backstay.core.errors import AppError, BadRequest
 from backstay.core.ports import Metrics
+from backstay.core.tracing import NO_TRACER, Tracer
 from backstay.settings import Settings
 from backstay.web import sockets
-from backstay.web.errors import problem_response, saying_why, tell, tell_break, tell_unhandled
+from backstay.web.errors import (
+    problem_response,
+    saying_why,
+    tell,
+    tell_break,
+    tell_unhandled,
+)
 from backstay.web.headers import EXPOSED
 from backstay.web.request import (
     allow_bytes,
@@ -33,8 +39,8 @@ from backstay.web.request import (
     identify,
     too_large,
 )
-
-log = structlog.get_logger("backstay.http")
+from backstay.web.request_log import CLIENT_GONE, log_request
+from backstay.web.tracing import Traced
 
 _SECURITY = [
     (b"x-content-type-options", b"nosniff"),
@@ -47,10 +53,6 @@ _DEFAULTS = {
 }
 _VARY = ((b"vary", b"Origin"),)
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
-
-
-CLIENT_GONE = 499
-"""The status in logs and metrics if the client disconnects before its request is complete."""
 
 
 BODY_SECONDS = 30.0
@@ -79,24 +81,30 @@ class _Edge:
         self._access_log = settings.server.log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, saying_why(scope, send))
             return
-        if scope["type"] == "websocket":
-            identify(scope)
-            scope["backstay.client_address"] = client_address(scope, self._trusted)
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id, trace = identify(scope)
+        identify(scope)
         scope["backstay.client_address"] = client_address(scope, self._trusted)
-        added = [(b"x-request-id", request_id.encode()), (b"traceparent", trace), *self._headers]
-        status, is_head = 500, scope["method"] == "HEAD"
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+            return
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            seconds = time.perf_counter() - started
+            log_request("socket", scope, seconds, is_wanted=self._access_log)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ids = (scope["backstay.request_id"].encode(), scope["backstay.trace"])
+        added = [*zip((b"x-request-id", b"traceparent"), ids, strict=True), *self._headers]
+        status, sent, is_head = 500, 0, scope["method"] == "HEAD"
         started = time.perf_counter()
         self._metrics.in_flight += 1
 
         async def respond(message: Message) -> None:
-            nonlocal status
+            nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = message["headers"] = list(message.get("headers", ()))
@@ -107,6 +115,8 @@ class _Edge:
                 headers += scope.get("backstay.vary", ())
             elif is_head:
                 message["body"] = b""
+            else:
+                sent += len(message.get("body", b""))
             await send(message)
 
         try:
@@ -114,33 +124,10 @@ class _Edge:
         finally:
             elapsed = time.perf_counter() - started
             self._metrics.in_flight -= 1
+            scope["backstay.status"] = status
             route = getattr(scope.get("route"), "path_format", "unmatched")
             self._metrics.observe(scope["method"], route, status, elapsed)
-            failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR or "backstay.cause" in scope
-            if self._access_log or failed:
-                _log_request(scope, status, elapsed, failed=failed)
-
-
-def _log_request(scope: Scope, status: int, seconds: float, *, failed: bool) -> None:
-    """Log the line of a request. If it failed, the line has the cause and the user's id."""
-    trace: bytes = scope["backstay.trace"]
-    line = {
-        "method": scope["method"],
-        "path": scope["path"],
-        "status": status,
-        "ms": round(seconds * 1000, 1),
-        "request_id": scope["backstay.request_id"],
-        "trace_id": trace[3:35].decode(),
-    }
-    if not failed:
-        log.info("request", **line)
-        return
-    line |= scope.get("backstay.cause", {})
-    principal = scope.get("backstay.principal")
-    if principal is not None and principal.user_id is not None:
-        line["user_id"] = str(principal.user_id)
-    write = log.warning if status == HTTPStatus.SERVICE_UNAVAILABLE else log.error
-    write("request", **line)
+            log_request("request", scope, elapsed, sent, is_wanted=self._access_log)
 
 
 class _Faults:
@@ -266,6 +253,7 @@ def install(
     settings: Settings,
     metrics: Metrics,
     upload_bytes: Callable[[Scope], int | None] = lambda _: None,
+    tracer: Tracer = NO_TRACER,
 ) -> None:
     """Add the layers to an application, the innermost first.
 
@@ -283,3 +271,5 @@ def install(
             expose_headers=EXPOSED,
         )
     app.add_middleware(_Edge, metrics=metrics, settings=settings)
+    if tracer.records:
+        app.add_middleware(Traced, tracer=tracer)

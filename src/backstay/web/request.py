@@ -29,8 +29,10 @@ _NODE = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9]{1,5})?", 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACE = b"traceparent"
 _PARENT = re.compile(
-    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
+    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )
+PROBES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+"""The paths that machines ask every few seconds; no log and no trace has a line about them."""
 
 
 def fields_of(scope: Scope) -> dict[bytes, bytes]:
@@ -54,8 +56,8 @@ def lines_of(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for given, value in scope["headers"] if given == name]
 
 
-def parent_of(scope: Scope) -> tuple[bytes, bytes] | None:
-    """The trace id and the flags of the request's ``traceparent`` (W3C Trace Context).
+def parent_of(scope: Scope) -> tuple[str, str, str] | None:
+    """Trace id, span id and flags of the request's ``traceparent`` (W3C Trace Context).
 
     None if the header is missing, repeated or malformed. A version later than 00 is read as that
     standard demands: further parts may follow the flags, and only the ``sampled`` flag is used.
@@ -66,24 +68,28 @@ def parent_of(scope: Scope) -> tuple[bytes, bytes] | None:
     parent = _PARENT.fullmatch(given[0]) if len(given) == 1 else None
     if parent is None:
         return None
-    version, trace_id, flags, more = parent.groups()
-    if version == b"00":
-        return None if more else (trace_id, flags)
-    return trace_id, b"%02x" % (int(flags, 16) & 1)
+    version, trace_id, span_id, flags, more = parent.groups()
+    if version == b"00" and more:
+        return None
+    if version != b"00":
+        flags = b"%02x" % (int(flags, 16) & 1)
+    return trace_id.decode(), span_id.decode(), flags.decode()
 
 
 def identify(scope: Scope) -> tuple[str, bytes]:
     """The request id and the ``traceparent`` of this hop (W3C Trace Context).
 
-    If the request has no valid ``X-Request-ID``, its trace id is the request id.
+    Where requests are traced, it is that of the request's span. If the request has no valid
+    ``X-Request-ID``, its trace id is the request id.
     """
-    fields = fields_of(scope)
-    chosen = urandom(24).hex()
-    trace_id, flags = parent_of(scope) or (chosen[:32].encode(), b"00")
-    given = fields.get(b"x-request-id", b"")
-    request_id = given.decode() if _REQUEST_ID.fullmatch(given) else trace_id.decode()
+    trace: bytes | None = scope.get("backstay.trace")
+    if trace is None:
+        chosen = urandom(24).hex()
+        trace_id, _, flags = parent_of(scope) or (chosen[:32], "", "00")
+        trace = scope["backstay.trace"] = f"00-{trace_id}-{chosen[32:]}-{flags}".encode()
+    given = fields_of(scope).get(b"x-request-id", b"")
+    request_id = (given if _REQUEST_ID.fullmatch(given) else trace[3:35]).decode()
     scope["backstay.request_id"] = request_id
-    trace = scope["backstay.trace"] = b"00-%b-%b-%b" % (trace_id, chosen[32:].encode(), flags)
     return request_id, trace
 
 

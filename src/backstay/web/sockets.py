@@ -28,7 +28,8 @@ async def serve(
 
     async def watch(message: Message) -> None:
         nonlocal is_open, is_closed
-        is_open |= message["type"] == "websocket.accept"
+        if message["type"] == "websocket.accept":
+            is_open, scope["backstay.status"] = True, HTTPStatus.SWITCHING_PROTOCOLS.value
         is_closed |= message["type"] not in {"websocket.accept", "websocket.send"}
         await send(message)
 
@@ -44,6 +45,8 @@ async def serve(
             tell(scope, known)
         else:
             tell_unhandled(scope, error)
+        if not is_open:
+            scope["backstay.status"] = known.status
         if not is_closed:
             await (_close(send, known) if is_open else _refuse(scope, receive, send, known))
 

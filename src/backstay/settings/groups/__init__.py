@@ -16,6 +16,7 @@ from backstay.settings.groups.server import (
     RateLimitSettings,
     ServerSettings,
 )
+from backstay.settings.groups.telemetry import OtelSettings, SentrySettings
 
 G = TypeVar("G", bound=SettingsGroup)
 
@@ -38,6 +39,8 @@ class Settings(BaseModel):
     admin: AdminSettings
     mail: MailSettings
     log: LogSettings
+    otel: OtelSettings
+    sentry: SentrySettings
     added: tuple[SettingsGroup, ...] = ()
     """The groups that a project adds."""
 
