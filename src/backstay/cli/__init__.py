@@ -29,7 +29,7 @@ COMMANDS = {
     "doctor": "Look whether anything is wrong with the project; exit with 1 if so.",
     "serve": "Start the server; in `local` the database is made ready first.",
     "worker": "Run jobs and fire schedules until told to stop.",
-    "db": "Migrate the database and look at it.",
+    "db": "Migrate the database, back it up and look at it.",
     "create-admin": "Create an administrator, or give one a new password.",
     "create-tier": "Create a tier, with rate limits if wanted.",
     "generate-secrets": "Print new secrets as lines for an .env file; nothing is kept.",
@@ -191,6 +191,7 @@ def _escape_unprintable() -> None:
 def explained(error: Exception) -> tuple[str, int] | None:
     """The text and the exit code for an expected error."""
     from backstay.blueprints.errors import BlueprintError
+    from backstay.core.backups import BackupError
     from backstay.core.errors import AppError, DatabaseFailed, DatabaseUnavailable, Invalid
     from backstay.core.wiring import BootError
     from backstay.db.faults import first_line
@@ -205,6 +206,6 @@ def explained(error: Exception) -> tuple[str, int] | None:
         return f"{str(error).rstrip('.')}: {first_line(error.__cause__)}.", 1
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}.", 1
-    if isinstance(error, BootError | MigrationError | AppError | OSError):
+    if isinstance(error, BootError | MigrationError | BackupError | AppError | OSError):
         return f"{str(error).rstrip('.')}.", 1
     return None

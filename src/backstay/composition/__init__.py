@@ -1,7 +1,7 @@
 """Wires everything below the edge: adapters, pipelines and the bus; and seeds the first rows."""
 
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,11 +10,14 @@ from uuid import UUID
 
 from backstay.composition import wiring
 from backstay.composition.adapters import Adapters, adapters_for, channel_for, mail_for
+from backstay.composition.backups import BackupLog, BackupsOfProcess
+from backstay.composition.health import health_for, schema_fault_of
 from backstay.composition.measuring import read_for_scrapes, start_measuring, trail_for
 from backstay.composition.ownership import Ownership
 from backstay.composition.pipelines import bus_for
 from backstay.composition.replacing import Replacements
 from backstay.composition.roles import role_faults
+from backstay.core.backups import Backups
 from backstay.core.bus import Bus
 from backstay.core.clock import utc_now
 from backstay.core.context import Sender
@@ -38,12 +41,12 @@ from backstay.core.ports import (
 )
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Registry
+from backstay.core.schedule import Scheduled, settled
 from backstay.core.wiring import BootError
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
 from backstay.db.checks import absence_faults
-from backstay.db.database import Database
 from backstay.db.migrations.runner import PLATFORM, Histories
 from backstay.db.owners import owner_faults
 from backstay.features.access.commands.seeding import (
@@ -180,11 +183,13 @@ def compose(
     outbox = _outbox(registry, features, adapters)
     mail = mail_for(settings, adapters.key, clock, templates) | own.replaced
     lacks_mail = isinstance(mail[Mailer], NoMailer) and "mail" in [each.name for each in features]
-    schema_fault = _schema_fault_of(adapters.database, models, histories)
-    checked = adapters.database, adapters.links, outbox.store, channel, schema_fault
-    health = ServiceHealth(*checked, lacks_mail=lacks_mail)
-    read_for_scrapes(adapters, outbox.store, health, features)
-    services = _services(adapters, features, outbox.store, health) | mail
+    backups = BackupLog(adapters.database, settings)
+    schema_fault = schema_fault_of(adapters.database, models, histories)
+    asked = schema_fault, backups.fault if backups.interval else None
+    health = health_for(adapters, outbox.store, channel, *asked, lacks_mail=lacks_mail)
+    schedule = settled((each for feature in features for each in feature.schedule), settings)
+    read_for_scrapes(adapters, outbox.store, health, schedule, backups)
+    services = _services(settings, adapters, features, outbox.store, health) | mail
     wired = registry, adapters, channel, trail, outbox
     bus = bus_for(settings, *wired, services, own.provided)
     registry.faults += role_faults(roles, features, registry.finders.values())
@@ -202,7 +207,7 @@ def compose(
         principals=principals,
         channel=channel,
         trail=trail,
-        worker_context=_worker_context(outbox, bus, features, adapters),
+        worker_context=_worker_context(outbox, bus, schedule, adapters),
         conditional=frozenset(filter(registry.compares, registry.handlers)),
         lacks_mail_server=lacks_mail,
         roles=tuple(roles),
@@ -220,35 +225,25 @@ def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters)
 
 
 def _worker_context(
-    outbox: Outbox, bus: Bus, features: Sequence[Feature], adapters: Adapters
+    outbox: Outbox, bus: Bus, schedule: tuple[Scheduled, ...], adapters: Adapters
 ) -> WorkerContext:
     async def principal_of(user_id: UUID) -> Principal | None:
         return await Sender(bus.send, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
 
-    schedule = tuple(each for feature in features for each in feature.schedule)
     return WorkerContext(outbox, bus, principal_of, adapters.metrics.jobs.observe, schedule)
 
 
-def _schema_fault_of(
-    database: Database, models: Sequence[type[Base]], histories: Histories
-) -> Callable[[], Coroutine[Any, Any, str | None]]:
-    async def schema_fault() -> str | None:
-        found = await migrate.schema_fault(database, histories)
-        faults = () if found else await absence_faults(database, models)
-        lacks = (
-            f"The database lacks {len(faults)} tables or columns: `backstay db check` names them."
-        )
-        return found or (lacks if faults else None)
-
-    return schema_fault
-
-
 def _services(
-    adapters: Adapters, features: Sequence[Feature], store: JobStore, health: ServiceHealth
+    settings: Settings,
+    adapters: Adapters,
+    features: Sequence[Feature],
+    store: JobStore,
+    health: ServiceHealth,
 ) -> dict[Any, Any]:
     """By port: the services that handlers receive and that are the same for every message."""
     return {
         AccessTokens: adapters.tokens,
+        Backups: BackupsOfProcess(settings),
         BreachedPasswords: adapters.breached,
         Cache: adapters.cache,
         Clock: adapters.clock,

@@ -24,7 +24,8 @@ class ServiceHealth:
     """Checks the database, the other services and the queue.
 
     ``schema_fault`` returns what is wrong with the schema, or None. ``channel`` reports whether
-    changes of principals arrive. ``lacks_mail`` says that no mail backend is configured.
+    changes of principals arrive. ``backup_fault`` returns what is wrong with the backups, or None;
+    it is itself None if none are made. ``lacks_mail`` says that no mail backend is configured.
 
     The state of Redis is not queried here: its connection is checked all the time.
     """
@@ -38,6 +39,7 @@ class ServiceHealth:
         schema_fault: Ask,
         *,
         lacks_mail: bool = False,
+        backup_fault: Ask | None = None,
     ) -> None:
         self._database = database
         self._links = links
@@ -45,6 +47,7 @@ class ServiceHealth:
         self._channel = channel
         self._schema_fault = schema_fault
         self._lacks_mail = lacks_mail
+        self._backup_fault = backup_fault
         self._asking: dict[Ask, asyncio.Task[str | None]] = {}
 
     async def checks(self) -> dict[str, Check]:
@@ -61,6 +64,9 @@ class ServiceHealth:
         }
         if self._database.replica_engine is not None:
             found["replica"] = await self._check(self._database.ping_replica)
+        if self._backup_fault is not None and database.state != "error":
+            fault = await self._bounded(self._backup_fault)
+            found["backup"] = Check("degraded" if fault else "ok")  # anybody may read this
         if self._lacks_mail:
             found["mail"] = Check("degraded")
         return found

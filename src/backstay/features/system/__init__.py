@@ -3,7 +3,12 @@
 from backstay.core.feature import Feature
 from backstay.core.schedule import every
 from backstay.features.system import commands, queries, routes
-from backstay.features.system.commands import PurgeActivity, PurgeIdempotencyKeys, PurgeJobs
+from backstay.features.system.commands import (
+    MakeBackup,
+    PurgeActivity,
+    PurgeIdempotencyKeys,
+    PurgeJobs,
+)
 
 feature = Feature(
     name="system",
@@ -13,6 +18,7 @@ feature = Feature(
         every("1d", PurgeActivity()),
         every("1h", PurgeIdempotencyKeys()),
         every("1h", PurgeJobs()),
+        every(lambda settings: settings.backup.interval, MakeBackup()),
     ),
     personal_data={"activity": queries.ExportActivity},
     foundation=True,

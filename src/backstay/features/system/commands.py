@@ -1,11 +1,14 @@
 """Commands that remove rows which are no longer needed."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Self
 
 import structlog
 from sqlalchemy import or_
 
-from backstay.core.bus import handles
+from backstay.backups.table import Backup
+from backstay.core.backups import BackupReport, Backups, BackupState
+from backstay.core.bus import handles, prepares
 from backstay.core.clock import first_id_at
 from backstay.core.context import ActivityNote
 from backstay.core.idempotency import KEPT
@@ -17,13 +20,17 @@ from backstay.db.activity import Activity
 from backstay.db.base import SecondsFromNow
 from backstay.db.idempotency import StoredAnswer
 from backstay.db.session import Transaction
-from backstay.jobs.outbox import Outbox
+from backstay.jobs.outbox import Jobs, Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import UNFINISHED, Job
 from backstay.settings import LogSettings
 
 DAY = 86_400.0
+LAST_TRY = 5
+"""How often a backup is tried until the schedule asks for the next one."""
+BACKUP_ROWS_KEPT = timedelta(days=400)
+backup_log = structlog.get_logger("backstay.backups")
 log = structlog.get_logger("backstay.jobs")
 
 
@@ -87,3 +94,72 @@ class PurgeIdempotencyKeys(Command[bool]):
 async def purge_idempotency_keys(command: PurgeIdempotencyKeys, clock: Clock, purge: Purge) -> bool:
     over = StoredAnswer.created_at <= clock() - KEPT
     return await purge(StoredAnswer, over, oldest=StoredAnswer.created_at)
+
+
+class MakeBackup(Command[BackupState]):
+    """Back the database up and prove the backup; one that fails is tried again, later each time."""
+
+    permission = SYSTEM_ONLY
+    job_timeout = 6 * 3600.0
+
+    attempt: int = 1
+
+
+@prepares(MakeBackup)
+async def make_backup(command: MakeBackup, backups: Backups) -> BackupReport:
+    return await backups.make()
+
+
+@handles(MakeBackup)
+async def note_backup(
+    command: MakeBackup, report: BackupReport, session: Transaction, jobs: Jobs, clock: Clock
+) -> BackupState:
+    await session.insert_one(_row_of(report))
+    await session.delete_where(Backup, Backup.started_at < clock() - BACKUP_ROWS_KEPT)
+    about = {"name": report.name, "location": report.location, "seconds": report.seconds}
+    if report.state is BackupState.PROVEN:
+        backup_log.info("backup proven", size=report.size, removed=len(report.removed), **about)
+    else:
+        backup_log.error(f"backup {report.state}", reason=report.reason, **about)
+    if report.state is BackupState.FAILED and command.attempt < LAST_TRY:
+        delay = 300.0 * 2**command.attempt
+        await jobs.as_system().enqueue(MakeBackup(attempt=command.attempt + 1), delay=delay)
+    return report.state
+
+
+class RecordBackup(Command[None]):
+    """Take note of a backup that was made by a command of the command line."""
+
+    permission = SYSTEM_ONLY
+
+    state: BackupState
+    name: str
+    location: str
+    reason: str
+    size: int
+    seconds: float
+    started_at: datetime
+    finished_at: datetime
+
+    @classmethod
+    def of(cls, report: BackupReport) -> Self:
+        """The command about a report."""
+        return cls(**{name: getattr(report, name) for name in cls.model_fields})
+
+
+@handles(RecordBackup)
+async def record_backup(command: RecordBackup, session: Transaction) -> None:
+    await session.insert_one(_row_of(command))
+
+
+def _row_of(report: BackupReport | RecordBackup) -> Backup:
+    return Backup(
+        name=report.name,
+        location=report.location,
+        state=report.state.value,
+        reason=report.reason,
+        size=report.size,
+        seconds=report.seconds,
+        started_at=report.started_at,
+        finished_at=report.finished_at,
+    )

@@ -70,7 +70,7 @@ _HINT = (
 )
 
 
-def _normalised(text: str, root: Path | None) -> URL:
+def normalised(text: str, root: Path | None) -> URL:
     driver = text.partition(":")[0]
     if "://" in text and driver not in DRIVERS:
         raise SettingError("names a database that is not supported", _HINT)
@@ -234,7 +234,7 @@ class DbSettings(SettingsGroup, title="Database"):
         sound = all(part in info.data for part in PARTS)
         if not given and sound and any(info.data[part] is not None for part in PARTS):
             return DatabaseUrl.of(_composed(info.data, info.context))
-        return DatabaseUrl.of(_normalised(given or DEFAULT_URL, info.context))
+        return DatabaseUrl.of(normalised(given or DEFAULT_URL, info.context))
 
     @field_validator("max_connections")
     @classmethod
@@ -254,7 +254,7 @@ class DbSettings(SettingsGroup, title="Database"):
         if not replica and not data.get("replica_host") and not data.get("replica_port"):
             return None
         if replica:
-            url = _normalised(replica.get_secret_value(), info.context)
+            url = normalised(replica.get_secret_value(), info.context)
         elif "url" in data and all(part in data for part in REPLICA_PARTS):
             url = _replica_of(data["url"].parsed, data)
         else:
