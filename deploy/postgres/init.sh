@@ -8,7 +8,8 @@
   psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" \
     --dbname postgres --set=app="$app" --set=password="$(cat "$secrets/db_password")" \
     --set=replication="$(cat "$secrets/replication_password")" <<'SQL'
-CREATE ROLE :"app" LOGIN PASSWORD :'password';
+-- it may create the databases in which backups are proven
+CREATE ROLE :"app" LOGIN CREATEDB PASSWORD :'password';
 CREATE DATABASE :"app" OWNER :"app";
 REVOKE CONNECT, TEMPORARY ON DATABASE :"app" FROM PUBLIC;
 CREATE ROLE replicator LOGIN REPLICATION PASSWORD :'replication';

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _BESIDE = "_backstay_"
 """Between the name of a database and the rest of the name of one beside it."""
 _LONGEST_NAME = 63
+PROOF, RESTORE, BEFORE = "proof", "restore", "before"
+"""What databases beside another one are for, which is in their names."""
 MADE_BY_US = "Backstay made it for a backup, and removes it."
 
 
@@ -33,8 +35,9 @@ async def beside(url: str, purpose: str, owner: str = "") -> AsyncIterator[str]:
         BackupError: the role may not create databases, or there is no room.
     """
     name = make_url(url).database or ""
-    async with maintaining(url) as connection:
-        await remove_left(connection, name)
+    async with maintaining(url) if purpose == RESTORE else connected(url) as connection:
+        await connection.execute("SET statement_timeout = 0")
+        await remove_left(connection, beside_name(name, f"{purpose}_"))
         new = beside_name(name, f"{purpose}_{token_hex(4)}")
         await connection.execute("SELECT pg_advisory_lock($1)", _lock_of(new))
         try:
@@ -51,7 +54,6 @@ async def maintaining(url: str) -> "AsyncIterator[asyncpg.Connection]":
     """A connection to a database of that server in which others can be made and renamed."""
     async with connected(url, "postgres") as connection:
         await connection.execute("SET statement_timeout = 0")
-        await connection.execute("SET idle_session_timeout = 0")
         yield connection
 
 
@@ -87,13 +89,13 @@ async def _locale_of(connection: Any, like: str) -> str:
     return ""
 
 
-async def remove_left(connection: Any, name: str) -> None:
+async def remove_left(connection: Any, beginning: str) -> None:
     """Drop databases beside this one that a process left which was killed, and nobody uses."""
     rows = await connection.fetch(
         "SELECT datname FROM pg_database d WHERE datname LIKE $1 "
         "AND shobj_description(d.oid, 'pg_database') = $2 "
         "AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)",
-        beside_name(name, "").replace("_", "\\_").replace("%", "\\%") + "%", MADE_BY_US,
+        beginning.replace("_", "\\_").replace("%", "\\%") + "%", MADE_BY_US,
     )  # fmt: skip
     for (left,) in rows:
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _lock_of(left)):

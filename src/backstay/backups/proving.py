@@ -82,7 +82,7 @@ async def _restore_server(
     manifest: Manifest, catalogue: Catalogue, url: str, pg_bin: str | None, told: Told
 ) -> None:
     stop = Stop()
-    async with postgres_beside.beside(url, "proof") as database:
+    async with postgres_beside.beside(url, postgres_beside.PROOF) as database:
         await load(manifest, catalogue, url, database, pg_bin, stop, told, "--no-privileges")
         await check_server(manifest, url, database, stop, told)
 

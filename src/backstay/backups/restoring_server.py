@@ -46,7 +46,7 @@ async def restore(
     async with postgres_beside.maintaining(url) as connection:
         await _refuse_sessions(connection, name)
     extra = (f"--role={owner}",) if owner != user else ()
-    async with postgres_beside.beside(url, "restore", owner) as beside:
+    async with postgres_beside.beside(url, postgres_beside.RESTORE, owner) as beside:
         await load(wish.manifest, wish.catalogue, url, beside, pg_bin, stop, wish.told, *extra)
         await check_server(wish.manifest, url, beside, stop, wish.told)
         await finish(replace(options, url=_url_as(url, beside, owner if extra else "")))
@@ -98,7 +98,7 @@ async def _swapped(
     connection: Any, name: str, beside: str, moment: str, wish: Wish, *, exists: bool
 ) -> str:
     """Rename both databases in one transaction; the name under which the former one is kept."""
-    kept = postgres_beside.beside_name(name, f"before_{moment}")
+    kept = postgres_beside.beside_name(name, f"{postgres_beside.BEFORE}_{moment}")
     if exists:
         await _copy_settings(connection, name, beside)
     await _refuse_sessions(connection, name)
