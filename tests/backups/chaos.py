@@ -22,6 +22,8 @@ from backstay.core.backups import BackupError
 from backstay.db import sqlite
 from backstay.settings.age import new_identity
 from backstay.testing.databases import Templates
+from backstay.testing.postgres_server import shared_server
+from backstay.testing.waiting import until
 from tests.backups.rigs import Place
 
 
@@ -81,6 +83,7 @@ def killed_restores(place: Place, times: int, chance: Random) -> tuple[int, int]
     for _ in range(times):
         place.run("UPDATE chaos SET number = 2")
         running = _restoring(place, manifest.name)
+        _wait_until_it_restores(place, running)
         time.sleep(chance.uniform(0.0, longest))
         running.send_signal(signal.SIGKILL)
         running.wait()
@@ -95,6 +98,43 @@ def killed_restores(place: Place, times: int, chance: Random) -> tuple[int, int]
     return found[0], found[1]
 
 
+def killed_restores_of_server(place: Place, times: int, chance: Random) -> tuple[int, int]:
+    """The same on PostgreSQL, where both renames are one transaction."""
+    place.run("CREATE TABLE chaos (number INTEGER)")
+    place.run("INSERT INTO chaos VALUES (1)")
+    manifest = place.proven()
+    place.run("UPDATE chaos SET number = 2")
+    longest, found = _seconds_of_restore(place, manifest.name, "--drop-old"), [0, 0]
+    for _ in range(times):
+        place.run("UPDATE chaos SET number = 2")
+        running = _restoring(place, manifest.name, "--drop-old")
+        _wait_until_it_restores(place, running)
+        time.sleep(chance.uniform(0.0, longest))
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        ((number,),) = place.run("SELECT number FROM chaos")
+        found[number == 1] += 1
+    until(lambda: _left_beside(place) == [] or _restored(place, manifest.name))
+    return found[0], found[1]
+
+
+def _restored(place: Place, name: str) -> bool:
+    """Restore once more, which a program that a killed restore left may refuse for a moment."""
+    try:
+        place.restore(name, drop_old=True)
+    except BackupError:
+        return False
+    return _left_beside(place) == []
+
+
+def _left_beside(place: Place) -> list[str]:
+    rows = place.run(
+        "SELECT datname FROM pg_database "
+        "WHERE starts_with(datname, current_database() || '_backstay_re')"
+    )
+    return [row[0] for row in rows]
+
+
 def _number_in(file: Path) -> int:
     connection = sqlite.in_use().module.connect(file)
     try:
@@ -105,16 +145,26 @@ def _number_in(file: Path) -> int:
         connection.close()
 
 
-def _seconds_of_restore(place: Place, name: str) -> float:
+def _seconds_of_restore(place: Place, name: str, *options: str) -> float:
+    """How long a restore takes from when its copy is there: before that it imports."""
+    running = _restoring(place, name, *options)
+    _wait_until_it_restores(place, running)
     started = time.monotonic()
-    assert _restoring(place, name).wait() == 0
+    assert running.wait() == 0
     return time.monotonic() - started
 
 
-def _restoring(place: Place, name: str) -> "subprocess.Popen[bytes]":
+def _wait_until_it_restores(place: Place, running: "subprocess.Popen[bytes]") -> None:
+    if place.url.startswith("sqlite"):
+        until(lambda: running.poll() is not None or list(place.folder.glob("*.restoring-*")))
+    else:
+        until(lambda: running.poll() is not None or _left_beside(place))
+
+
+def _restoring(place: Place, name: str, *options: str) -> "subprocess.Popen[bytes]":
     environ = {**os.environ, **place.variables, "DB_URL": place.url, "LOG_DIR": ""}
     return subprocess.Popen(
-        [sys.executable, "-m", "backstay", "db", "restore", name, "--force"],
+        [sys.executable, "-m", "backstay", "db", "restore", name, "--force", *options],
         cwd=place.folder,
         env=environ,
         stdout=subprocess.DEVNULL,
@@ -128,8 +178,7 @@ def main(times: int) -> None:
     print(f"seed {seed}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        templates = Templates(folder, lambda: None, PACKAGED)  # type: ignore[arg-type, return-value]
-        url, _ = templates.copy("sqlite", folder)
+        url, _ = Templates(folder, shared_server, PACKAGED).copy("sqlite", folder)
         for key in ("", new_identity()):
             variables = {"BACKUP_DIR": str(folder / "backups"), "BACKUP_KEY": key}
             place = Place(folder, url, variables)
@@ -139,6 +188,12 @@ def main(times: int) -> None:
             assert count == times
         former, new = killed_restores(place, times // 2, chance)
         print(f"killed restores: {former} left the former database, {new} the restored one")
+        server = shared_server()
+        url, _ = Templates(folder, shared_server, PACKAGED).copy("postgresql", folder)
+        variables = {"BACKUP_DIR": str(folder / "pg"), "BACKUP_PG_BIN": str(server.programs)}
+        place = Place(folder, url, variables)
+        former, new = killed_restores_of_server(place, times // 2, chance)
+        print(f"on PostgreSQL: {former} left the former database, {new} the restored one")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 
 from backstay.core.backups import BackupError
 from backstay.settings.age import new_identity
-from tests.backups.chaos import damage, noticed
+from tests.backups.chaos import damage, killed_restores, noticed
 from tests.backups.rigs import Place
 
 
@@ -33,3 +33,7 @@ def test_latest_is_never_one_that_lacks_the_seal(on_file: Place) -> None:
     on_file.having(BACKUP_KEY="").proven()
     with pytest.raises(BackupError, match=r"No backup in .* is proven"):
         on_file.restore("latest")
+
+
+def test_a_killed_restore_leaves_one_whole_database(on_file: Place) -> None:
+    assert sum(killed_restores(on_file, 1, Random(1))) == 1

@@ -11,7 +11,7 @@ from uuid import UUID
 from backstay.composition import wiring
 from backstay.composition.adapters import Adapters, adapters_for, channel_for, mail_for
 from backstay.composition.backups import BackupLog, BackupsOfProcess
-from backstay.composition.health import health_for, schema_fault_of
+from backstay.composition.health import health_for
 from backstay.composition.measuring import read_for_scrapes, start_measuring, trail_for
 from backstay.composition.ownership import Ownership
 from backstay.composition.pipelines import bus_for
@@ -184,9 +184,7 @@ def compose(
     mail = mail_for(settings, adapters.key, clock, templates) | own.replaced
     lacks_mail = isinstance(mail[Mailer], NoMailer) and "mail" in [each.name for each in features]
     backups = BackupLog(adapters.database, settings)
-    schema_fault = schema_fault_of(adapters.database, models, histories)
-    asked = schema_fault, backups.fault if backups.interval else None
-    health = health_for(adapters, outbox.store, channel, *asked, lacks_mail=lacks_mail)
+    health = health_for(adapters, outbox.store, channel, backups, models, histories, lacks_mail)
     schedule = settled((each for feature in features for each in feature.schedule), settings)
     read_for_scrapes(adapters, outbox.store, health, schedule, backups)
     services = _services(settings, adapters, features, outbox.store, health) | mail

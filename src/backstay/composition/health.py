@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from backstay.composition.adapters import Adapters
+from backstay.composition.backups import BackupLog
 from backstay.core.jobs import JobStore
 from backstay.core.ports import PrincipalChannel
 from backstay.db import migrate
@@ -17,17 +18,19 @@ def health_for(
     adapters: Adapters,
     store: JobStore,
     channel: PrincipalChannel,
-    schema_fault: Ask,
-    backup_fault: Ask | None,
-    *,
+    backups: BackupLog,
+    models: Sequence[type[Base]],
+    histories: Histories,
     lacks_mail: bool,
 ) -> ServiceHealth:
     """The health of what the application depends on; see `ServiceHealth`."""
+    backup_fault = backups.fault if backups.interval else None
+    schema_fault = _schema_fault_of(adapters.database, models, histories)
     checked = adapters.database, adapters.links, store, channel, schema_fault
     return ServiceHealth(*checked, lacks_mail=lacks_mail, backup_fault=backup_fault)
 
 
-def schema_fault_of(database: Database, models: Sequence[type[Base]], histories: Histories) -> Ask:
+def _schema_fault_of(database: Database, models: Sequence[type[Base]], histories: Histories) -> Ask:
     """What tells what is wrong with the schema of a database."""
 
     async def schema_fault() -> str | None:

@@ -23,6 +23,8 @@ class BackupMetrics:
             "1 for what became of the last backup that was tried, 0 for the others.",
             ["state"],
         )
+        for each in BackupState:
+            self._state.labels(each.value)
         self._tried = gauge(
             "backstay_backup_last_try_timestamp_seconds",
             "When the last backup was tried, in seconds since 1970; 0 before the first.",
