@@ -18,6 +18,7 @@ from random import Random
 
 from backstay.application import PACKAGED
 from backstay.backups.manifest import Manifest
+from backstay.backups.postgres_beside import beside_name
 from backstay.core.backups import BackupError
 from backstay.db import sqlite
 from backstay.settings.age import new_identity
@@ -128,10 +129,12 @@ def _restored(place: Place, name: str) -> bool:
 
 
 def _left_beside(place: Place) -> list[str]:
-    rows = place.run(
-        "SELECT datname FROM pg_database "
-        "WHERE starts_with(datname, current_database() || '_backstay_re')"
-    )
+    address, _, name = place.url.rpartition("/")
+    other = Place(
+        place.folder, f"{address}/postgres", {}
+    )  # a session in the database is in the way
+    beginning = beside_name(name, "restore_")
+    rows = other.run(f"SELECT datname FROM pg_database WHERE starts_with(datname, '{beginning}')")
     return [row[0] for row in rows]
 
 

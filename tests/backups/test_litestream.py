@@ -57,10 +57,11 @@ def test_litestream_brings_back_what_it_copied(
     with _replicating(environ):
         for number in range(20):
             on_file.run(f"UPDATE users SET name = 'number {number}'")
+        restored = until(lambda: _restored(file, environ, "number 19"))
         on_file.proven()
         with pytest.raises(BackupError, match="is in use"):
             on_file.restore()
-        restored = until(lambda: _restored(file, environ, "number 19"))
+    assert restored is not None
     own = {name: table for name, table in _tables(file).items() if "litestream" not in name}
     its = {name: table for name, table in _tables(restored).items() if "litestream" not in name}
     assert its == own
@@ -72,7 +73,7 @@ def _restored(file: Path, environ: dict[str, str], name: str) -> Path | None:
     target = file.with_name("restored.db")
     for each in file.parent.glob("restored.db*"):
         each.unlink()
-    command = [PROGRAM, "restore", "-config", CONFIG, "-o", target, file]
+    command = [str(PROGRAM), "restore", "-config", str(CONFIG), "-o", str(target), str(file)]
     if subprocess.run(command, env=environ, capture_output=True, check=False).returncode:
         return None
     place = Place(file.parent, f"sqlite:///{target}", {})

@@ -1,5 +1,6 @@
 """Restores a backup of PostgreSQL: into a database beside, which then takes the other's name."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamesp
                 WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%'
                   AND n.nspname <> 'information_schema')
 """
+_TRIES, _PAUSE = 5, 0.2
 _MAY_CREATE = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
 
 
@@ -71,17 +73,20 @@ async def _refuse_data(url: str, name: str, wish: Wish) -> None:
 
 
 async def _refuse_sessions(connection: Any, name: str) -> None:
-    rows = await connection.fetch(_SESSIONS, name)
-    if rows:
-        shown = "".join(
-            f"\n  {row['pid']}  {row['usename']}  {row['application_name'] or '-'}  "
-            f"{row['address']}"
-            for row in rows[:20]
-        )
-        raise BackupError(
-            f"The database {name} is in use: stop the servers, the workers and what else is "
-            f"connected (pid, role, application, address), then try again:{shown}\n"
-        )
+    """Refuse while anybody is connected; one that is about to end gets a second for it."""
+    for _ in range(_TRIES):
+        rows = await connection.fetch(_SESSIONS, name)
+        if not rows:
+            return
+        await asyncio.sleep(_PAUSE)
+    shown = "".join(
+        f"\n  {row['pid']}  {row['usename']}  {row['application_name'] or '-'}  {row['address']}"
+        for row in rows[:20]
+    )
+    raise BackupError(
+        f"The database {name} is in use: pid, role, application and address are{shown}\n"
+        "Stop the servers, the workers and what else is connected, then try again."
+    )
 
 
 def _url_as(url: str, database: str, role: str) -> str:

@@ -24,7 +24,6 @@ def generate_secrets(
     typer.echo(f"SECURITY_SECRET_KEY={key}")
     typer.echo(f"SECURITY_REFRESH_TOKEN_SECRET={token_urlsafe(48)}")
     typer.echo(f"BACKUP_KEY={new_identity()}")
-    typer.echo("Keep BACKUP_KEY apart from the backups: without it they are lost.", err=True)
 
 
 def _private_key(algorithm: str) -> str:
