@@ -122,6 +122,11 @@ copy-kills: install ## kill copies of a database 20 times in each direction (tak
 drill: install ## add, check and remove all that commands add to a project (takes half an hour)
 	$(BIN)/python -m tests.blueprints.drill $(ARGS)
 
+.PHONY: backups
+backups: install ## damage backups, kill restores, and replay 1,000 requests after one (takes minutes)
+	$(BIN)/python -m tests.backups.chaos $(ARGS)
+	$(BIN)/python -m tests.backups.replay
+
 .PHONY: upgrades
 upgrades: install ## take three projects through ten made-up releases (takes a quarter of an hour)
 	UPGRADES=10 $(BIN)/python -m pytest -n 2 tests/upgrades/test_upgrade.py tests/upgrades/test_own.py tests/upgrades/test_killed.py -rP $(ARGS)

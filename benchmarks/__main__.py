@@ -54,22 +54,28 @@ def main() -> int:
     if not arguments.cases or JOBS in arguments.cases:
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
         rates = jobs.measure(EMPTY_JOBS)
-    if not arguments.cases or START in arguments.cases:
-        start.show(start.measure(arguments.rounds), arguments.rounds)
-    if not arguments.cases or IDLE in arguments.cases:
-        idle.show(idle.measure())
-    if not arguments.cases or SQLITE in arguments.cases:
-        sqlite.show(sqlite.measure(arguments.rounds), arguments.rounds)
-    if not arguments.cases or COPY in arguments.cases:
-        copying.show(copying.measure())
-    if not arguments.cases or TRACES in arguments.cases:
-        traces.show(traces.measure(10))
+    _alone(arguments)
     if summary:
         report.show(summary, arguments.rounds, arguments.seconds)
     if rates:
         jobs.show(rates, EMPTY_JOBS)
     report.write(summary, rates, Path(arguments.output))
     return 0
+
+
+def _alone(arguments: argparse.Namespace) -> None:
+    """Measure and show what needs no requests."""
+    rounds = arguments.rounds
+    measurements: dict[str, Callable[[], None]] = {
+        START: lambda: start.show(start.measure(rounds), rounds),
+        IDLE: lambda: idle.show(idle.measure()),
+        SQLITE: lambda: sqlite.show(sqlite.measure(rounds), rounds),
+        COPY: lambda: copying.show(copying.measure()),
+        TRACES: lambda: traces.show(traces.measure(10)),
+    }
+    for name, measure in measurements.items():
+        if not arguments.cases or name in arguments.cases:
+            measure()
 
 
 def _requests(arguments: argparse.Namespace) -> report.Summary:

@@ -17,7 +17,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[1]
 FIRST, SECOND = "sqlite", "postgresql"
-ON_BOTH = frozenset({"db", "jobs", "faults"})
+ON_BOTH = frozenset({"backups", "db", "jobs", "faults"})
 """Folders whose tests run on both databases, as do tests of lists: their subject is SQL."""
 CONCURRENT = frozenset({"anyio", "asyncio"})
 """Tests that use one of these modules run on both databases, too: they are concurrent."""

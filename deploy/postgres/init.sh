@@ -10,7 +10,8 @@
     --dbname postgres --set=app="$app" <<'SQL'
 \set password `cat "$SECRETS/db_password"`
 \set replication `cat "$SECRETS/replication_password"`
-CREATE ROLE :"app" LOGIN PASSWORD :'password';
+-- it may create the databases in which backups are proven
+CREATE ROLE :"app" LOGIN CREATEDB PASSWORD :'password';
 CREATE DATABASE :"app" OWNER :"app";
 REVOKE CONNECT, TEMPORARY ON DATABASE :"app" FROM PUBLIC;
 CREATE ROLE replicator LOGIN REPLICATION PASSWORD :'replication';

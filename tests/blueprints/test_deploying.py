@@ -32,7 +32,7 @@ CHOSEN = (
 )
 PROFILES = {
     *("nginx", "grafana", "prometheus", "loki", "pgadmin", "replica", "dragonfly", "pgbouncer"),
-    *("rabbitmq", "nats", "test", "create-admin", "create-tier"),
+    *("rabbitmq", "nats", "test", "backup", "create-admin", "create-tier"),
 }
 
 ACCEPTED = {

@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]
 
 from backstay.blueprints.deploying import DeployOptions, render_deploy
 from backstay.testing.waiting import LIMIT
-from tests.services.nginx import _binary
+from tests.services.nginx import binary
 
 supervisor = pytest.importorskip("supervisor.options", reason="supervisor is not installed")
 STUBS = ("initdb", "prometheus", "alertmanager", "valkey-server", "backstay")
@@ -47,7 +47,7 @@ def up(folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
         "HOST_PORTS": str(PORTS),
         "BACKSTAY_PROGRAM": f"{programs}/backstay",
         "SUPERVISORD_PROGRAM": str(Path(sys.executable).with_name("supervisord")),
-        "NGINX_PROGRAM": _binary(),
+        "NGINX_PROGRAM": binary(),
         "POSTGRES_PROGRAMS": str(programs),
         "VALKEY_PROGRAM": f"{programs}/valkey-server",
         "PROMETHEUS_PROGRAM": f"{programs}/prometheus",

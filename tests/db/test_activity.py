@@ -25,7 +25,7 @@ from backstay.core.registry import Registry
 from backstay.db.activity import Activity
 from backstay.db.session import WRITING, Transaction
 from backstay.features import STANDARD
-from backstay.features.system.commands import PurgeActivity
+from backstay.features.system.commands.purging import PurgeActivity
 from backstay.jobs.purging import BATCH
 from backstay.testing import settings_with
 from backstay.testing.waiting import eventually

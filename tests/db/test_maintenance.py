@@ -22,7 +22,7 @@ from backstay.core.principal import SYSTEM, Principal
 from backstay.db import maintenance as maintenance_module
 from backstay.db.activity import Activity
 from backstay.features import STANDARD
-from backstay.features.system.commands import BeginMaintenance, EndMaintenance
+from backstay.features.system.commands.maintenance import BeginMaintenance, EndMaintenance
 from backstay.testing import settings_with
 from tests.clocks import StandingClock
 from tests.features.steps import execute

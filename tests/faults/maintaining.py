@@ -24,7 +24,8 @@ from backstay.composition import Backstay, compose
 from backstay.core.clock import new_id, utc_now
 from backstay.core.principal import SYSTEM
 from backstay.features.items.model import Item
-from backstay.features.system.commands import BeginMaintenance, EndMaintenance, PurgeJobs
+from backstay.features.system.commands.maintenance import BeginMaintenance, EndMaintenance
+from backstay.features.system.commands.purging import PurgeJobs
 from backstay.jobs.tables import Job
 from backstay.settings import Settings
 from backstay.testing import settings_with

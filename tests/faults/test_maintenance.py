@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 
 from backstay.composition import Backstay, compose
-from backstay.features.system.commands import BeginMaintenance, EndMaintenance
+from backstay.features.system.commands.maintenance import BeginMaintenance, EndMaintenance
 from backstay.testing.waiting import eventually
 from tests.clocks import StandingClock
 from tests.faults.two_servers import PROMISED, Server, TwoInProcessServers, paused

@@ -13,7 +13,7 @@ from backstay.core.errors import Forbidden, NotFound
 from backstay.core.jobs import MAX_ATTEMPTS, JobState
 from backstay.db.activity import Activity
 from backstay.db.base import SecondsFromNow
-from backstay.features.system.commands import PurgeJobs
+from backstay.features.system.commands.purging import PurgeJobs
 from backstay.features.users.commands.administration import BlockUser
 from backstay.jobs import worker as workers
 from backstay.jobs.tables import Job

@@ -9,7 +9,7 @@ from backstay.composition import Backstay
 from backstay.core.clock import new_id
 from backstay.core.errors import NotFound
 from backstay.core.jobs import JobState
-from backstay.features.system.commands import CancelJob, RetryJob
+from backstay.features.system.commands.jobs import CancelJob, RetryJob
 from backstay.features.system.queries import GetJob, ListJobs
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job, JobNotOver, JobOver

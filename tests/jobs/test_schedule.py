@@ -20,7 +20,7 @@ from backstay.features import STANDARD
 from backstay.features.auth.commands.sessions import PurgeSessions
 from backstay.features.auth.model import Session
 from backstay.features.system import feature as system
-from backstay.features.system.commands import PurgeJobs
+from backstay.features.system.commands.purging import PurgeJobs
 from backstay.features.tasks import feature as tasks
 from backstay.jobs.scheduler import Scheduler, id_of
 from backstay.jobs.store import DatabaseJobs

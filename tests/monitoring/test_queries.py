@@ -10,7 +10,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from fastapi import FastAPI
 
-from backstay.features.system.commands import BeginMaintenance, EndMaintenance
+from backstay.features.system.commands.maintenance import BeginMaintenance, EndMaintenance
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.worker import Worker
 from backstay.testing import ADMIN_EMAIL

@@ -30,7 +30,7 @@ COMMANDS = {
     "serve": "Start the server; in `local` the database is made ready first.",
     "worker": "Run jobs and fire schedules until told to stop.",
     "maintenance": "Refuse what changes something, and let jobs pause, for as long as it takes.",
-    "db": "Migrate the database and look at it.",
+    "db": "Migrate the database, back it up and look at it.",
     "jobs": "Look at jobs, run failed ones again, cancel others.",
     "create-admin": "Create an administrator, or give one a new password.",
     "create-tier": "Create a tier, with rate limits if wanted.",
@@ -195,6 +195,7 @@ def _escape_unprintable() -> None:
 def explained(error: Exception) -> tuple[str, int] | None:
     """The text and the exit code for an expected error."""
     from backstay.blueprints.errors import BlueprintError
+    from backstay.core.backups import BackupError
     from backstay.core.errors import AppError, DatabaseFailed, DatabaseUnavailable, Invalid
     from backstay.core.wiring import BootError
     from backstay.db.faults import first_line
@@ -209,6 +210,6 @@ def explained(error: Exception) -> tuple[str, int] | None:
         return f"{str(error).rstrip('.')}: {first_line(error.__cause__)}.", 1
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}.", 1
-    if isinstance(error, BootError | MigrationError | AppError | OSError):
+    if isinstance(error, BootError | MigrationError | BackupError | AppError | OSError):
         return f"{str(error).rstrip('.')}.", 1
     return None

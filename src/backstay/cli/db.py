@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from backstay.application import PACKAGED, Application, application_in_use
+from backstay.cli import backups
 from backstay.cli.readiness import migrates, opened
 from backstay.core.wiring import BootError
 from backstay.db import migrate
@@ -25,7 +26,9 @@ T = TypeVar("T")
 
 _CURRENT = "The database is current."
 
-db = typer.Typer(name="db", help="Migrate the database and look at it.", no_args_is_help=True)
+db = typer.Typer(
+    name="db", help="Migrate the database, back it up and look at it.", no_args_is_help=True
+)
 
 Revision = Annotated[
     str,
@@ -181,6 +184,11 @@ def check() -> None:
     if problems:
         raise typer.Exit(1)
     typer.echo(verdict)
+
+
+db.command()(backups.backup)
+db.command("backups")(backups.backups)
+db.command()(backups.restore)
 
 
 async def _check(settings: Settings) -> tuple[list[str], list[str], str]:

@@ -8,6 +8,8 @@ import typer
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from backstay.settings.age import new_identity
+
 
 def generate_secrets(
     algorithm: Annotated[
@@ -21,6 +23,7 @@ def generate_secrets(
     key = token_urlsafe(48) if algorithm == "HS256" else _private_key(algorithm)
     typer.echo(f"SECURITY_SECRET_KEY={key}")
     typer.echo(f"SECURITY_REFRESH_TOKEN_SECRET={token_urlsafe(48)}")
+    typer.echo(f"BACKUP_KEY={new_identity()}")
 
 
 def _private_key(algorithm: str) -> str:

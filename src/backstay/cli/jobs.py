@@ -17,7 +17,7 @@ from backstay.cli.readiness import opened
 from backstay.composition import Backstay
 from backstay.core.errors import AppError, NotFound
 from backstay.core.jobs import JobState
-from backstay.features.system.commands import CancelJob, RetryJob
+from backstay.features.system.commands.jobs import CancelJob, RetryJob
 from backstay.features.system.queries import GetJob, ListJobs
 from backstay.features.system.schemas import JobDetail, JobSummary
 from backstay.features.users.queries.accounts import FindAccount

@@ -10,12 +10,15 @@ from uuid import UUID
 
 from backstay.composition import wiring
 from backstay.composition.adapters import Adapters, adapters_for, channel_for, mail_for
+from backstay.composition.backups import BackupLog, BackupsOfProcess
+from backstay.composition.health import health_for
 from backstay.composition.measuring import read_for_scrapes, start_measuring, trail_for
 from backstay.composition.ownership import Ownership
 from backstay.composition.pipelines import bus_for
 from backstay.composition.replacing import Replacements
 from backstay.composition.roles import role_faults
 from backstay.composition.schema import SchemaCheck
+from backstay.core.backups import Backups
 from backstay.core.bus import Bus
 from backstay.core.clock import utc_now
 from backstay.core.context import Sender
@@ -39,6 +42,7 @@ from backstay.core.ports import (
 )
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Registry
+from backstay.core.schedule import Scheduled, settled
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
@@ -180,12 +184,11 @@ def compose(
     mail = mail_for(settings, adapters.key, clock, templates) | own.replaced
     lacks_mail = isinstance(mail[Mailer], NoMailer) and "mail" in [each.name for each in features]
     schema = SchemaCheck(adapters.database, models, histories)
-    checked = adapters.database, adapters.links, outbox.store, channel
-    health = ServiceHealth(
-        *checked, schema.fault, adapters.maintenance.current, lacks_mail=lacks_mail
-    )
-    read_for_scrapes(adapters, outbox.store, health, features)
-    services = _services(adapters, features, outbox.store, health) | mail
+    backups = BackupLog(adapters.database, settings)
+    health = health_for(adapters, outbox.store, channel, schema, backups, lacks_mail=lacks_mail)
+    schedule = settled((each for feature in features for each in feature.schedule), settings)
+    read_for_scrapes(adapters, outbox.store, health, schedule, backups)
+    services = _services(settings, adapters, features, outbox.store, health) | mail
     wired = registry, adapters, channel, trail, outbox
     bus = bus_for(settings, *wired, services, own.provided)
     registry.faults += role_faults(roles, features, registry.finders.values())
@@ -204,7 +207,7 @@ def compose(
         principals=principals,
         channel=channel,
         trail=trail,
-        worker_context=_worker_context(outbox, bus, features, adapters),
+        worker_context=_worker_context(outbox, bus, schedule, adapters),
         conditional=frozenset(filter(registry.compares, registry.handlers)),
         lacks_mail_server=lacks_mail,
         roles=tuple(roles),
@@ -222,22 +225,26 @@ def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters)
 
 
 def _worker_context(
-    outbox: Outbox, bus: Bus, features: Sequence[Feature], adapters: Adapters
+    outbox: Outbox, bus: Bus, schedule: tuple[Scheduled, ...], adapters: Adapters
 ) -> WorkerContext:
     async def principal_of(user_id: UUID) -> Principal | None:
         return await Sender(bus.send, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
 
-    schedule = tuple(each for feature in features for each in feature.schedule)
     observe, is_paused = adapters.metrics.jobs.observe, adapters.maintenance.is_on
     return WorkerContext(outbox, bus, principal_of, observe, schedule, is_paused)
 
 
 def _services(
-    adapters: Adapters, features: Sequence[Feature], store: JobStore, health: ServiceHealth
+    settings: Settings,
+    adapters: Adapters,
+    features: Sequence[Feature],
+    store: JobStore,
+    health: ServiceHealth,
 ) -> dict[Any, Any]:
     """By port: the services that handlers receive and that are the same for every message."""
     return {
         AccessTokens: adapters.tokens,
+        Backups: BackupsOfProcess(settings),
         BreachedPasswords: adapters.breached,
         Cache: adapters.cache,
         Clock: adapters.clock,

@@ -5,10 +5,11 @@ from math import nan
 
 from backstay import __version__
 from backstay.composition.adapters import Adapters
+from backstay.composition.backups import BackupLog
 from backstay.core.errors import AppError
-from backstay.core.feature import Feature
 from backstay.core.jobs import JobStore
 from backstay.core.ports import HealthChecks
+from backstay.core.schedule import Scheduled
 from backstay.db.activity import AuditTrail
 from backstay.observability.metrics import PrometheusMetrics
 from backstay.settings import Settings
@@ -33,18 +34,23 @@ def trail_for(adapters: Adapters) -> AuditTrail:
 
 
 def read_for_scrapes(
-    adapters: Adapters, store: JobStore, health: HealthChecks, features: Sequence[Feature]
+    adapters: Adapters,
+    store: JobStore,
+    health: HealthChecks,
+    schedule: Sequence[Scheduled],
+    backups: BackupLog,
 ) -> None:
-    """Let each scrape read the backlog, the schedules, the replica's lag, maintenance and health.
+    """Let each scrape read the backlog, schedules, backups, the replica's lag, maintenance, health.
 
     The reads of the first group follow one another, so that a scrape takes one connection.
     """
     metrics, replica = adapters.metrics, adapters.database.replica
-    schedule = [each for feature in features for each in feature.schedule]
 
     async def read_database() -> None:
         metrics.jobs.show(await store.backlog())
         metrics.jobs.show_schedule(schedule, *await store.slots())
+        if backups.interval:
+            metrics.backups.show(backups.interval, *await backups.read())
 
     async def read_replica() -> None:
         if replica is None:

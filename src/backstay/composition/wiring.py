@@ -68,7 +68,7 @@ def _foundation_faults(features: Sequence[Feature]) -> list[Flaw]:
     ]
 
 
-_FOUNDATION = ("backstay.db.", "backstay.jobs.")
+_FOUNDATION = ("backstay.backups.", "backstay.db.", "backstay.jobs.")
 """The packages whose tables every application has."""
 
 

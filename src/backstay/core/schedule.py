@@ -1,7 +1,8 @@
 """Schedules: commands that the application sends itself, by periods or cron expressions."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -45,6 +46,21 @@ class _Cron:
 
 
 @dataclass(frozen=True, slots=True)
+class _Set:
+    """Slots whose length a setting decides; `settled` puts `_Every` in its place."""
+
+    fires_at_once: ClassVar = True
+
+    seconds: Callable[[Any], int]
+
+    def slot(self, now: datetime) -> datetime:
+        raise LookupError("the settings decide the length of a slot, and were not read")
+
+    def next_slot(self, now: datetime) -> datetime:
+        return self.slot(now)
+
+
+@dataclass(frozen=True, slots=True)
 class Scheduled:
     """A command that the application sends itself, once per slot; ``name`` is unique.
 
@@ -54,15 +70,30 @@ class Scheduled:
 
     name: str
     command: Command[Any]
-    trigger: _Every | _Cron
+    trigger: _Every | _Cron | _Set
 
 
-def every(period: str, command: Command[Any], name: str = "") -> Scheduled:
+def settled(schedule: Iterable[Scheduled], settings: Any) -> tuple[Scheduled, ...]:
+    """A schedule with the periods that the settings have; those of 0 seconds are left out."""
+    found: list[Scheduled] = []
+    for each in schedule:
+        if not isinstance(each.trigger, _Set):
+            found.append(each)
+        elif seconds := each.trigger.seconds(settings):
+            found.append(replace(each, trigger=_Every(seconds)))
+    return tuple(found)
+
+
+def every(period: str | Callable[[Any], int], command: Command[Any], name: str = "") -> Scheduled:
     """Send a command once per period, such as ``30s``, ``5m``, ``1h``, ``1d``; first at once.
+
+    A function gets the `Settings` and returns the period in seconds; with 0 nothing is sent.
 
     Raises:
         ValueError: the period does not have this form.
     """
+    if callable(period):
+        return Scheduled(name or type(command).__name__, command, _Set(period))
     return Scheduled(name or type(command).__name__, command, _Every(seconds_of(period)))
 
 

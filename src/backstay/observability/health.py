@@ -27,7 +27,8 @@ class ServiceHealth:
 
     ``schema_fault`` returns what is wrong with the schema, or None. ``channel`` reports whether
     changes of principals arrive. ``maintenance`` returns the one that is on; jobs wait meanwhile.
-    ``lacks_mail`` says that no mail backend is configured.
+    ``backup_fault`` returns what is wrong with the backups, or None; it is itself None if none are
+    made. ``lacks_mail`` says that no mail backend is configured.
 
     The state of Redis is not queried here: its connection is checked all the time.
     """
@@ -42,6 +43,7 @@ class ServiceHealth:
         maintenance: Find,
         *,
         lacks_mail: bool = False,
+        backup_fault: Ask | None = None,
     ) -> None:
         self._database = database
         self._links = links
@@ -50,6 +52,7 @@ class ServiceHealth:
         self._schema_fault = schema_fault
         self._maintenance = maintenance
         self._lacks_mail = lacks_mail
+        self._backup_fault = backup_fault
         self._asking: dict[Ask, asyncio.Task[str | None]] = {}
 
     async def checks(self) -> dict[str, Check]:
@@ -67,6 +70,9 @@ class ServiceHealth:
         }
         if self._database.replica_engine is not None:
             found["replica"] = await self._check(self._database.ping_replica)
+        if self._backup_fault is not None and database.state != "error":
+            fault = await self._bounded(self._backup_fault)
+            found["backup"] = Check("degraded" if fault else "ok")  # anybody may read this
         if self._lacks_mail:
             found["mail"] = Check("degraded")
         return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from backstay.core.errors import AppError
+from backstay.observability.backup_metrics import BackupMetrics
 from backstay.observability.database_metrics import DatabaseMetrics, ReplicaMetrics
 from backstay.observability.job_metrics import JobMetrics
 from backstay.observability.process_metrics import ProcessMetrics
@@ -51,6 +52,7 @@ class PrometheusMetrics:
             multiprocess_mode="livesum",
         )
         self.jobs = JobMetrics(registry)
+        self.backups = BackupMetrics(registry)
         self.database = DatabaseMetrics(registry)
         self.replica = ReplicaMetrics(registry)
         self.process = ProcessMetrics(registry, self.show_present)

@@ -4,6 +4,7 @@ from backstay.settings.errors import ConfigurationError, SettingError
 from backstay.settings.fields import Setting, SettingsGroup, parse_rate
 from backstay.settings.groups import Settings
 from backstay.settings.groups.app import AppSettings, Environment, GeneralSettings, LogSettings
+from backstay.settings.groups.backup import BackupSettings
 from backstay.settings.groups.db import DEFAULT_URL, DatabaseUrl, DbSettings
 from backstay.settings.groups.keys import decode_key
 from backstay.settings.groups.mail import MailSettings
@@ -18,6 +19,7 @@ __all__ = [
     "NO_ADMIN",
     "AdminSettings",
     "AppSettings",
+    "BackupSettings",
     "ConfigurationError",
     "DatabaseUrl",
     "DbSettings",

@@ -11,7 +11,7 @@ from backstay.settings.fields import SettingsGroup
 from backstay.settings.variables import Variable, variables_of
 
 _PREFIX = re.compile(r"([A-Z][A-Z0-9]*_)+")
-_RESERVED = ("BACKSTAY_", "BACKUP_")
+_RESERVED = ("BACKSTAY_",)
 """Prefixes of variables that the package or its libraries read apart from its groups, or will."""
 
 Groups = Mapping[type[SettingsGroup], tuple[Variable, ...]]

@@ -73,6 +73,12 @@ class PostgresServer:
         assert self._folder is not None, "the server does not run"
         return self._folder
 
+    @property
+    def programs(self) -> Path:
+        """The folder of its programs, such as `pg_dump`; the server is started if need be."""
+        self._start_or_skip()
+        return self._programs
+
     def handle(self) -> dict[str, str]:
         """Start the server; what `SharedPostgres` needs to know of it in another process."""
         try:

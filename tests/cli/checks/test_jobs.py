@@ -11,7 +11,7 @@ from backstay.cli.checks import Subject
 from backstay.cli.checks.jobs import schedules_finding
 from backstay.core.clock import new_id
 from backstay.core.schedule import every
-from backstay.features.system.commands import PurgeJobs
+from backstay.features.system.commands.purging import PurgeJobs
 from backstay.jobs.tables import Job, Schedule
 from tests.cli.checks.looking import look, subject_of
 from tests.features.steps import execute

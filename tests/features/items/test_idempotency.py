@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from backstay.composition import Backstay
 from backstay.db.idempotency import StoredAnswer
-from backstay.features.system.commands import PurgeIdempotencyKeys
+from backstay.features.system.commands.purging import PurgeIdempotencyKeys
 from backstay.settings import Settings
 from backstay.testing import FrozenClock, Login, Person
 from tests.features.items.conftest import ITEMS, Make

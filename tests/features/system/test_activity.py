@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from backstay.composition import Backstay
 from backstay.core.permissions import Scope
 from backstay.db.activity import Activity
-from backstay.features.system.commands import PurgeActivity
+from backstay.features.system.commands.purging import PurgeActivity
 from backstay.testing import ADMIN_EMAIL, PASSWORD, FrozenClock, Login
 from tests.features.granting import grant
 from tests.features.steps import (

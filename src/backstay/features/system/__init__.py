@@ -2,17 +2,24 @@
 
 from backstay.core.feature import Feature
 from backstay.core.schedule import every
-from backstay.features.system import commands, queries, routes
-from backstay.features.system.commands import PurgeActivity, PurgeIdempotencyKeys, PurgeJobs
+from backstay.features.system import queries, routes
+from backstay.features.system.commands import backups, jobs, maintenance, purging
+from backstay.features.system.commands.backups import MakeBackup
+from backstay.features.system.commands.purging import (
+    PurgeActivity,
+    PurgeIdempotencyKeys,
+    PurgeJobs,
+)
 
 feature = Feature(
     name="system",
-    modules=(commands, queries),
+    modules=(purging, jobs, maintenance, backups, queries),
     routes=(routes.probe_routes, routes.routes),
     schedule=(
         every("1d", PurgeActivity()),
         every("1h", PurgeIdempotencyKeys()),
         every("1h", PurgeJobs()),
+        every(lambda settings: settings.backup.interval, MakeBackup()),
     ),
     personal_data={"activity": queries.ExportActivity},
     foundation=True,

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backstay.settings.fields import SettingsGroup
 from backstay.settings.groups.app import AppSettings, Environment, GeneralSettings, LogSettings
+from backstay.settings.groups.backup import BackupSettings
 from backstay.settings.groups.db import DbSettings
 from backstay.settings.groups.mail import MailSettings
 from backstay.settings.groups.redis import QueueSettings, RedisSettings
@@ -41,6 +42,7 @@ class Settings(BaseModel):
     log: LogSettings
     otel: OtelSettings
     sentry: SentrySettings
+    backup: BackupSettings
     added: tuple[SettingsGroup, ...] = ()
     """The groups that a project adds."""
 

@@ -1,0 +1,141 @@
+"""The manifest beside each backup: what it holds, how it was proven, and whose it is.
+
+Its bytes are one spelling of its content with a seal over it, so that every changed bit is noticed.
+"""
+
+import hashlib
+import json
+from datetime import datetime
+from hmac import compare_digest
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from backstay.backups.encryption import Key
+from backstay.core.backups import BackupError
+
+FORMAT = 1
+_DAMAGED = "The manifest of {} is damaged: choose another backup."
+_PLAIN, _KEYED = "sha256", "hmac-sha256"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class File(_Part):
+    """A file of a backup, as it is kept: its size in bytes and its SHA-256."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Table(_Part):
+    """The rows of a table: how many, and a checksum in which their order does not matter."""
+
+    rows: int
+    checksum: str
+
+
+class Source(_Part):
+    """The database that was copied; ``revisions`` are those of all histories."""
+
+    kind: Literal["sqlite", "postgresql"]
+    version: str
+    name: str
+    revisions: tuple[str, ...]
+
+
+class Proof(_Part):
+    """How a backup was tried: whether it is proven, and if not, why."""
+
+    proven: bool
+    at: datetime
+    seconds: float
+    how: str
+    reason: str = ""
+
+
+class Manifest(_Part):
+    """All that is known of a backup."""
+
+    format: int
+    name: str
+    application: str
+    environment: str
+    application_version: str
+    backstay_version: str
+    made_at: datetime
+    seconds: float
+    source: Source
+    encrypted_to: str | None
+    files: tuple[File, ...]
+    tables: dict[str, Table]
+    proof: Proof | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(each.size for each in self.files)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it was restored and compared."""
+        return self.proof is not None and self.proof.proven
+
+    def is_of(self, application: str, environment: str) -> bool:
+        """Whether it is of the same application in the same environment."""
+        return (self.application, self.environment) == (application, environment)
+
+    def is_beside(self, other: "Manifest") -> bool:
+        """Whether it is of the same database as another one."""
+        mine, its = self.source, other.source
+        return self.is_of(other.application, other.environment) and (
+            (mine.kind, mine.name) == (its.kind, its.name)
+        )
+
+    def sealed(self, key: Key | None) -> bytes:
+        """The file of the manifest, sealed with the key if there is one."""
+        content = self.model_dump(mode="json")
+        kind, seal = _sealed(_spelled(content), key)
+        return _spelled({"manifest": content, "seal": kind, "value": seal}) + b"\n"
+
+    @classmethod
+    def read(cls, data: bytes, name: str, key: Key | None) -> tuple[Self, bool]:
+        """A manifest, and whether it was sealed with this key.
+
+        Raises:
+            BackupError: it is damaged, of a newer format, or sealed with another key.
+        """
+        try:
+            whole = json.loads(data)
+            content, kind, seal = whole["manifest"], whole["seal"], whole["value"]
+            is_as_written = _spelled(whole) + b"\n" == data and len(whole) == 3
+        except (ValueError, LookupError, TypeError, RecursionError):
+            raise BackupError(_DAMAGED.format(name)) from None
+        if not is_as_written or kind not in {_PLAIN, _KEYED} or not isinstance(seal, str):
+            raise BackupError(_DAMAGED.format(name))
+        is_keyed = kind == _KEYED
+        if is_keyed and key is None:
+            raise BackupError(f"{name} is sealed with a key: give it as BACKUP_KEY.")
+        expected = _sealed(_spelled(content), key if is_keyed else None)[1]
+        if not compare_digest(seal.encode(), expected.encode()):
+            other = " or sealed with another key than BACKUP_KEY" if is_keyed else ""
+            raise BackupError(f"The manifest of {name} is damaged{other}.")
+        if content.get("format") != FORMAT:
+            raise BackupError(f"{name} was made by a newer version of Backstay: install that.")
+        try:
+            return cls.model_validate(content), is_keyed
+        except ValidationError:
+            raise BackupError(_DAMAGED.format(name)) from None
+
+
+def _spelled(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1).encode()
+
+
+def _sealed(content: bytes, key: Key | None) -> tuple[str, str]:
+    if key is None:
+        return _PLAIN, hashlib.sha256(content).hexdigest()
+    return _KEYED, key.seal(content)

@@ -1,0 +1,1 @@
+"""Commands of operators, and those that the application sends itself."""

@@ -1,0 +1,89 @@
+"""Commands that make backups by the schedule, and record those of the command line."""
+
+from datetime import datetime, timedelta
+from typing import Self
+
+import structlog
+
+from backstay.backups.table import Backup
+from backstay.core.backups import BackupReport, Backups, BackupState
+from backstay.core.bus import handles, prepares
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
+from backstay.core.ports import Clock
+from backstay.db.session import Transaction
+from backstay.jobs.outbox import Jobs
+
+LAST_TRY = 5
+"""How often a backup is tried until the schedule asks for the next one."""
+ROWS_KEPT = timedelta(days=400)
+log = structlog.get_logger("backstay.backups")
+
+
+class MakeBackup(Command[BackupState]):
+    """Back the database up and prove the backup; one that fails is tried again, later each time."""
+
+    permission = SYSTEM_ONLY
+    job_timeout = 6 * 3600.0
+
+    attempt: int = 1
+
+
+@prepares(MakeBackup)
+async def make_backup(command: MakeBackup, backups: Backups) -> BackupReport:
+    return await backups.make()
+
+
+@handles(MakeBackup)
+async def note_backup(
+    command: MakeBackup, report: BackupReport, session: Transaction, jobs: Jobs, clock: Clock
+) -> BackupState:
+    await session.insert_one(_row_of(report))
+    await session.delete_where(Backup, Backup.started_at < clock() - ROWS_KEPT)
+    about = {"name": report.name, "location": report.location, "seconds": report.seconds}
+    if report.state is BackupState.PROVEN:
+        log.info("backup proven", size=report.size, removed=len(report.removed), **about)
+    else:
+        log.error(f"backup {report.state}", reason=report.reason, **about)
+    if report.state is BackupState.FAILED and command.attempt < LAST_TRY:
+        delay = 300.0 * 2**command.attempt
+        await jobs.as_system().enqueue(MakeBackup(attempt=command.attempt + 1), delay=delay)
+    return report.state
+
+
+class RecordBackup(Command[None]):
+    """Take note of a backup that was made by a command of the command line."""
+
+    permission = SYSTEM_ONLY
+
+    state: BackupState
+    name: str
+    location: str
+    reason: str
+    size: int
+    seconds: float
+    started_at: datetime
+    finished_at: datetime
+
+    @classmethod
+    def of(cls, report: BackupReport) -> Self:
+        """The command about a report."""
+        return cls(**{name: getattr(report, name) for name in cls.model_fields})
+
+
+@handles(RecordBackup)
+async def record_backup(command: RecordBackup, session: Transaction) -> None:
+    await session.insert_one(_row_of(command))
+
+
+def _row_of(report: BackupReport | RecordBackup) -> Backup:
+    return Backup(
+        name=report.name,
+        location=report.location,
+        state=report.state.value,
+        reason=report.reason,
+        size=report.size,
+        seconds=report.seconds,
+        started_at=report.started_at,
+        finished_at=report.finished_at,
+    )
