@@ -169,13 +169,13 @@ async def test_a_server_stays_ready_until_a_contraction(
 ) -> None:
     await older.upgrade()
     backstay = server_of(older, tmp_path)
-    assert (await backstay.require_schema()).state is State.CURRENT
+    assert (await backstay.schema.require()).state is State.CURRENT
     await newer.upgrade()
     with capture_logs() as lines:
         for _ in range(2):
             assert (await backstay.system(GetReadiness())).status == "ready"
     assert [line["revisions"] for line in lines if line["log_level"] == "warning"] == ["shop_0002"]
-    assert (await backstay.require_schema()).state is State.COMPATIBLE
+    assert (await backstay.schema.require()).state is State.COMPATIBLE
     newer.with_file("0003_x.py", "oldest_code = 'shop_0002'" + ADD.format("x"), "shop_0002")
     await newer.upgrade()
     after = await backstay.system(GetReadiness())

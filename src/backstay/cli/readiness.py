@@ -74,7 +74,7 @@ async def opened(settings: Settings) -> "AsyncIterator[Backstay]":
         await migrate.upgrade(options, histories=application.histories)
     backstay = _composed(settings)
     try:
-        found = await backstay.require_schema()
+        found = await backstay.schema.require()
         if found.sentence:  # the log of a server says it, too
             typer.echo(f"Warning: {found.sentence}", err=True)
         await backstay.start()

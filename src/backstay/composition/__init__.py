@@ -47,7 +47,6 @@ from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
 from backstay.db.migrations.runner import PLATFORM, Histories
-from backstay.db.migrations.standing import Standing
 from backstay.db.owners import owner_faults
 from backstay.features.access.commands.seeding import (
     SyncAccess,
@@ -103,7 +102,7 @@ class Backstay(Adapters):
         """Whether a look into the cache may cost a round trip."""
         return bool(self.settings.cache.ttl_seconds) and self.answers is None
 
-    async def require_schema(self) -> Standing:
+    async def require_schema(self) -> None:
         """Refuse a database with whose schema this application does not work.
 
         Raises:
@@ -111,7 +110,7 @@ class Backstay(Adapters):
             BootError: its revisions are right, but tables or columns are missing.
             AppError: the database does not answer.
         """
-        return await self.schema.require()
+        await self.schema.require()
 
     async def require_admin(self) -> None:
         """Refuse to serve where nobody could administer; in `local` the server makes somebody.

@@ -105,7 +105,7 @@ async def _start(backstay: Backstay, held: ExitStack) -> None:
     """Check the database and connect; a foreign server may have started other workers unseen."""
     if not backstay.settings.is_local and runtime_dir.FOLDER not in os.environ:
         held.enter_context(sole_server(backstay.database.options.file))
-    backstay.schema.tell(await backstay.require_schema())
+    backstay.schema.tell(await backstay.schema.require())
     await backstay.require_admin()
     await backstay.database.warm_up()
     await backstay.passwords.warm_up()
