@@ -190,10 +190,13 @@ async def _reset_caches(application: Application, settings: "Settings") -> list[
         await backstay.start()
         await backstay.cache.delete_matching("*")
         await backstay.channel.publish(changes)
+        is_cleared = backstay.links.state == "ok"
     except Exception as error:
         return [f"Warning: the caches on Redis could not be cleared ({error}): flush them."]
     finally:
         await backstay.close()
+    if not is_cleared:
+        return ["Warning: Redis does not answer. Flush its caches before a server starts."]
     return ["Cleared the cached answers on Redis."]
 
 
