@@ -91,7 +91,6 @@ class PostgresSide:
     async def _open(cls, options: EngineOptions) -> Self:
         _, arguments = driver_arguments(options, APPLICATION)
         arguments["server_settings"] = arguments["server_settings"] | _SETTINGS
-        arguments.pop("prepared_statement_name_func", None)
         try:
             return cls(options, await asyncpg.connect(**arguments))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
