@@ -57,19 +57,19 @@ async def test_servers_obey_a_command_line(two: TwoInProcessServers) -> None:
 
 
 @ON_POSTGRES
+@pytest.mark.parametrize("status", [503, 201])
 async def test_killed_listeners_delay_it_under_one_second(
-    two: TwoInProcessServers, monkeypatch: pytest.MonkeyPatch
+    two: TwoInProcessServers, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     _, headers = await two.join()
     async with command_line(two) as backstay:
-        for message, status in ((BeginMaintenance(), 503), (EndMaintenance(), 201)):
-            await two.end_listeners()
-            await backstay.system(message)
-            with monkeypatch.context() as still:
-                obey_in_time(two, still, monotonic())
-                assert [await writes(each, headers) for each in (two.one, two.other)] == [
-                    status
-                ] * 2
+        if status == 201:
+            await backstay.system(BeginMaintenance())
+            await all_answer(two, 503, headers)
+        await two.end_listeners()
+        await backstay.system(BeginMaintenance() if status == 503 else EndMaintenance())
+        obey_in_time(two, monkeypatch, monotonic())
+        assert [await writes(each, headers) for each in (two.one, two.other)] == [status] * 2
 
 
 @ON_POSTGRES

@@ -108,9 +108,8 @@ class MaintenanceMode:
 
     async def current(self) -> Maintenance | None:
         """The maintenance that is on, or None."""
-        now = self._monotonic()
-        if now - max(self._read_at, self._complete_until) >= MAX_STALENESS or not self._is_known:
-            await self._refresh(now)
+        if not self._is_fresh():
+            await self._refresh()
         if self._found is not None and self._monotonic() >= self._ends:
             self._note(None)
         return self._found
@@ -145,7 +144,12 @@ class MaintenanceMode:
         self._flights.outdate()
         self._refreshing = in_background(self.current())
 
-    async def _refresh(self, now: float) -> None:
+    def _is_fresh(self) -> bool:
+        known_at = max(self._read_at, self._complete_until)
+        return self._is_known and self._monotonic() - known_at < MAX_STALENESS
+
+    async def _refresh(self) -> None:
+        now = self._monotonic()
         if now - self._failed_at < MAX_STALENESS:
             return
         began_after = now - MAX_STALENESS
@@ -200,6 +204,8 @@ class MaintenanceMode:
 
         async def run(context: Context) -> object:
             origin = context.origin
+            if self._found is None and self._is_fresh():
+                return await call_next(context)
             if not origin.is_request or _is_part_of_command(context):
                 return await call_next(context)
             found = await self.current()
