@@ -7,10 +7,11 @@ finishes its requests when it is told to stop.
 import asyncio
 import os
 import re
+import select
 import signal
 import sys
 
-from backstay.server.closing import SECONDS, stop_accepting
+from backstay.server.closing import stop_accepting
 
 VERSION = os.environ["APP_VERSION"]
 KEPT = os.open(os.environ["KEPT"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -48,8 +49,9 @@ async def _serve(port: int) -> None:
     server = await asyncio.start_server(connected, "127.0.0.1", port)
     print(f"{VERSION} listens", flush=True)
     await stopped.wait()
-    if stop_accepting():
-        await asyncio.sleep(SECONDS)  # for the connections that wait already
+    stop_accepting()
+    while select.select(server.sockets, [], [], 0)[0]:
+        await asyncio.sleep(0)  # connections that wait already are accepted
     server.close()
     while running:
         await asyncio.wait(running)
