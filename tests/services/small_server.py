@@ -51,7 +51,7 @@ async def _serve(port: int) -> None:
     await stopped.wait()
     stop_accepting()
     while select.select(server.sockets, [], [], 0)[0]:
-        await asyncio.sleep(0)  # connections that wait already are accepted
+        await asyncio.sleep(0)  # noqa: ASYNC110 - connections that wait already are accepted
     server.close()
     while running:
         await asyncio.wait(running)

@@ -14,7 +14,7 @@ _COLUMNS = Backup.state, Backup.started_at, Backup.finished_at, Backup.seconds, 
 _LATEST = select(*_COLUMNS).order_by(Backup.started_at.desc(), Backup.id.desc()).limit(1)
 _PROVEN = _LATEST.where(Backup.state == BackupState.PROVEN.value)
 
-Told = Row[tuple[str, datetime, datetime, float, int, datetime]]
+Told = Row[str, datetime, datetime, float, int, datetime]
 
 
 class BackupLog:

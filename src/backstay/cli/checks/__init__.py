@@ -12,7 +12,7 @@ from backstay.cli.checks.subject import Subject
 
 __all__ = ["CHECKS", "Check", "Finding", "Outcome", "Run", "Severity", "Subject"]
 
-GROUPS = "project", "host", "secrets", "server", "database", "redis", "jobs", "mail"
+GROUPS = "project", "host", "secrets", "server", "database", "redis", "jobs", "backups", "mail"
 """The groups of checks, which are modules here, in the order in which they are shown."""
 
 for _group in GROUPS:

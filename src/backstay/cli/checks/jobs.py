@@ -36,8 +36,17 @@ async def waiting(subject: Subject) -> list[Finding]:
     """Whether workers claim what may run."""
     if subject.backstay is None:
         return []
+    if paused := await _paused(subject):
+        return paused
     backlog = await subject.backstay.worker_context.outbox.store.backlog()
     return [waiting_finding(backlog)]
+
+
+async def _paused(subject: Subject) -> list[Finding]:
+    """What to say while jobs and schedules wait for the end of maintenance."""
+    if subject.backstay is None or not await subject.backstay.maintenance.is_on():
+        return []
+    return [note("Maintenance is on: no job begins.", "To end it: backstay maintenance off")]
 
 
 def waiting_finding(backlog: Sequence[Backlog]) -> Finding:
@@ -92,7 +101,9 @@ async def schedules(subject: Subject) -> list[Finding]:
     """Whether they fire, which any worker does; so it shows whether one is alive."""
     if subject.backstay is None:
         return []
-    plan = [each for feature in subject.backstay.features for each in feature.schedule]
+    if paused := await _paused(subject):
+        return paused
+    plan = subject.backstay.worker_context.schedule
     now, slots = await subject.backstay.worker_context.outbox.store.slots()
     return [schedules_finding(plan, now, slots, local=subject.is_local)]
 

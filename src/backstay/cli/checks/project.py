@@ -1,6 +1,5 @@
 """The checks of the project: its application, its settings, and the files that were generated."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -8,13 +7,6 @@ from pathlib import Path
 
 from backstay.cli.checks.finding import Finding, check, error, note, ok, warning
 from backstay.cli.checks.subject import Subject
-
-_EXTRAS = {
-    "BACKUP_": ("backups", "obstore"),
-    "OTEL_EXPORTER_": ("otel", "opentelemetry.sdk"),
-    "SENTRY_DSN": ("sentry", "sentry_sdk"),
-}
-"""By prefix of variables: the extra that they need, and a module of it."""
 
 
 @check("project.application")
@@ -46,19 +38,16 @@ def settings(subject: Subject) -> Iterator[Finding]:
         yield ok(f"sound, for the environment {subject.settings.environment.value}")
 
 
-@check("project.extras")
+@check("project.extras", "BACKUP_")
 def extras(subject: Subject) -> Iterator[Finding]:
-    """Whether the packages are installed that settings ask for."""
-    given = {name for name, value in os.environ.items() if value}
-    if subject.loaded is not None:
-        origins = subject.loaded.origins.items()
-        given |= {name for name, origin in origins if origin != "default"}
-    for prefix, (extra, module) in _EXTRAS.items():
-        if (names := sorted(filter(lambda name: name.startswith(prefix), given))) and not _is_there(
-            module
-        ):
-            mend = f"Install it: pip install 'backstay[{extra}]'"
-            yield error(f"{names[0]} is set, and the extra {extra} is not installed.", mend)
+    """Whether the packages are installed that backups ask for; of others the settings tell."""
+    backup = subject.settings.backup
+    asked = {"BACKUP_KEY": ("pyrage", backup.key is not None)}
+    asked["BACKUP_DIR"] = ("obstore", backup.dir.startswith("s3://"))
+    for name, (module, is_asked) in asked.items():
+        if is_asked and not _is_there(module):
+            mend = "Install it: pip install 'backstay[backups]'"
+            yield error(f"{name} is set, and the extra backups is not installed.", mend)
 
 
 @check("project.generated-files")

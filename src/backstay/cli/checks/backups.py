@@ -1,0 +1,67 @@
+"""The checks of backups: whether they are made, proven, kept apart, and can be made here."""
+
+from datetime import datetime
+
+from sqlalchemy import text
+
+from backstay.cli.checks.database import REACHABLE, SCHEMA
+from backstay.cli.checks.finding import Finding, check, error, note, ok, warning
+from backstay.cli.checks.subject import Subject
+from backstay.core.backups import BackupError
+
+_SEE = "See docs/guides/backups.md of Backstay."
+_MAKE = "Make one, and read what it says: backstay db backup"
+_VERSION = text("SELECT current_setting('server_version_num')::int")
+
+
+@check("backups.recent", "DB_", "BACKUP_", after=SCHEMA)
+async def recent(subject: Subject) -> list[Finding]:
+    """Whether the latest one that a worker should have made is there, and was proven."""
+    from backstay.composition.backups import BackupLog
+
+    log = BackupLog(subject.database, subject.settings)
+    latest, proven = await log.read()
+    if not log.interval and latest is None:
+        told = "Workers make none (BACKUP_INTERVAL=0), and none was made by hand."
+        if subject.is_local:
+            return [note(told)]
+        return [warning(told, "Set BACKUP_INTERVAL, unless others back this database up.")]
+    if log.interval and (fault := await log.fault()):
+        told = f"{fault[0].upper()}{fault[1:]}."
+        return [note(told, _MAKE) if subject.is_local else error(told, _MAKE)]
+    if proven is None:
+        return [warning("The latest backup that was made by hand is not proven.", _MAKE)]
+    return [ok(f"{_age(proven.started_at, proven[-1])} old, proven by a restore")]
+
+
+def _age(then: datetime, now: datetime) -> str:
+    hours = (now - then).total_seconds() / 3600
+    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+
+
+@check("backups.key", "BACKUP_")
+def key(subject: Subject) -> list[Finding]:
+    """Whether they are encrypted before they leave this machine."""
+    backup = subject.settings.backup
+    if backup.key is not None:
+        return [ok("they are encrypted; keep BACKUP_KEY elsewhere, too")]
+    if str(backup.dir).startswith("s3://"):
+        told = "Backups are kept elsewhere, and not encrypted."
+        return [warning(told, f"Set BACKUP_KEY, which backstay generate-secrets prints. {_SEE}")]
+    return [note("They are not encrypted.")] if backup.interval else []
+
+
+@check("backups.programs", "DB_", "BACKUP_", after=REACHABLE)
+async def programs(subject: Subject) -> list[Finding]:
+    """Whether this machine has what backs its PostgreSQL up."""
+    if subject.options.is_sqlite:
+        return []
+    from backstay.backups.postgres_programs import programs_for
+
+    major = int(await subject.database.reader.scalar(_VERSION) or 0) // 10_000
+    try:
+        found = programs_for(major, subject.settings.backup.pg_bin)
+    except BackupError as failure:
+        cause, _, mend = str(failure).partition(". ")
+        return [warning(f"{cause}.", mend)] if subject.settings.backup.interval else [note(cause)]
+    return [ok(f"{found.dump}, of version {found.major}")]
