@@ -50,8 +50,8 @@ async def _serve(port: int) -> None:
     print(f"{VERSION} listens", flush=True)
     await stopped.wait()
     stop_accepting()
-    while select.select(server.sockets, [], [], 0)[0]:
-        await asyncio.sleep(0)  # noqa: ASYNC110 - connections that wait already are accepted
+    while select.select(server.sockets, [], [], 0)[0]:  # noqa: ASYNC110 - no event tells of them
+        await asyncio.sleep(0)  # connections that wait already are accepted
     server.close()
     while running:
         await asyncio.wait(running)
