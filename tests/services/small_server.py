@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+from typing import Any
 
 from backstay.server.closing import stop_accepting
 
@@ -38,8 +39,9 @@ def _serve(port: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os.write(stop, b"x"))
     with socket.create_server(("127.0.0.1", port)) as listener:
         print(f"{VERSION} listens", flush=True)
+        watched: list[Any] = [listener, stopped]
         while True:
-            ready = select.select([listener, stopped], [], [])[0]
+            ready = select.select(watched, [], [])[0]
             if listener in ready:
                 threading.Thread(target=_answer, args=(listener.accept()[0],)).start()
             elif stop_accepting() and not select.select([listener], [], [], 0.2)[0]:
