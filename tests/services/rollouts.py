@@ -187,7 +187,7 @@ def judge(load: Load, titles: "Counter[str]", jobs: "Counter[str]") -> bool:
     missing = load.titles - titles.keys()
     doubled = [title for title, count in titles.items() if count > 1]
     again = [line for line, count in jobs.items() if count > 1]
-    print(f"\nanswered: {dict(load.answered)} over {load.connections} kept connections")
+    print(f"\nanswered: {dict(load.answered)} over {load.connections} connections")
     print(f"lost: {len(load.lost)}; reads that met the end of a connection: {load.reused_too_late}")
     print(f"writes acknowledged: {len(load.titles)}, missing {len(missing)}, twice {len(doubled)}")
     print(

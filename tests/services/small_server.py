@@ -4,12 +4,14 @@ It starts in a moment, says of itself what probes ask for, keeps what is posted 
 finishes its requests when it is told to stop.
 """
 
-import asyncio
 import os
 import re
 import select
 import signal
+import socket
 import sys
+import threading
+from typing import Any
 
 from backstay.server.closing import stop_accepting
 
@@ -17,45 +19,34 @@ VERSION = os.environ["APP_VERSION"]
 KEPT = os.open(os.environ["KEPT"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    if length := re.search(r"content-length: (\d+)", head, re.IGNORECASE):
-        body = (await reader.readexactly(int(length[1]))).decode()
-        if head.startswith("POST"):
-            os.write(KEPT, f"{body}\n".encode())
-    status = "503 Service Unavailable" if "/readyz" in head and "unready" in VERSION else "200 OK"
-    said = f'{{"version":"{VERSION}"}}'
-    lines = (f"HTTP/1.1 {status}", f"Content-Length: {len(said)}", "Connection: close")
-    writer.write("\r\n".join((*lines, "", said)).encode())
-    await writer.drain()
-    writer.close()
+def _answer(connection: socket.socket) -> None:
+    with connection, connection.makefile("rb") as file:
+        head = "".join(iter(lambda: file.readline().decode().strip("\r\n") + "\n", "\n"))
+        if length := re.search(r"content-length: (\d+)", head, re.IGNORECASE):
+            body = file.read(int(length[1]))
+            if head.startswith("POST"):
+                os.write(KEPT, body + b"\n")
+        if head:
+            bad = "/readyz" in head and "unready" in VERSION
+            said = f'{{"version":"{VERSION}"}}'
+            status = "503 Service Unavailable" if bad else "200 OK"
+            lines = (f"HTTP/1.1 {status}", f"Content-Length: {len(said)}", "Connection: close")
+            connection.sendall("\r\n".join((*lines, "", said)).encode())
 
 
-async def _serve(port: int) -> None:
-    stopped, running = asyncio.Event(), set[asyncio.Task[None]]()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        running.add(task)
-        try:
-            await _answer(reader, writer)
-        except asyncio.IncompleteReadError:
-            writer.close()  # a probe that only connects
-        finally:
-            running.discard(task)
-
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    server = await asyncio.start_server(connected, "127.0.0.1", port)
-    print(f"{VERSION} listens", flush=True)
-    await stopped.wait()
-    stop_accepting()
-    while select.select(server.sockets, [], [], 0)[0]:  # noqa: ASYNC110 - no event tells of them
-        await asyncio.sleep(0)  # connections that wait already are accepted
-    server.close()
-    while running:
-        await asyncio.wait(running)
+def _serve(port: int) -> None:
+    stopped, stop = os.pipe()
+    signal.signal(signal.SIGTERM, lambda *_: os.write(stop, b"x"))
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        print(f"{VERSION} listens", flush=True)
+        watched: list[Any] = [listener, stopped]
+        while True:
+            ready = select.select(watched, [], [])[0]
+            if listener in ready:
+                threading.Thread(target=_answer, args=(listener.accept()[0],)).start()
+            elif stop_accepting() and not select.select([listener], [], [], 0.2)[0]:
+                return  # the connections that waited have been accepted; threads answer them
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1])))
+    _serve(int(sys.argv[1]))

