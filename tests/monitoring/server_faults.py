@@ -49,7 +49,7 @@ async def pile(stand: Stand, _: RecordingMailHandler) -> AsyncIterator[None]:
 @asynccontextmanager
 async def blocked(_: Stand, __: RecordingMailHandler) -> AsyncIterator[None]:
     """Handlers sleep without giving way."""
-    async with going_on(*many(3, lambda: direct("block?seconds=0.5"), 0.2)):
+    async with going_on(*many(8, lambda: direct("block?seconds=0.6"), 0.01)):
         yield
 
 
