@@ -24,7 +24,7 @@ def test_copy_tells_each_table_and_what_to_do(call: Call, home: Path) -> None:
     assert "a copy overwrites nothing. If they are of a copy, it has ended" in again.errors
 
 
-def test_a_copy_made_in_maintenance_says_that_it_is_in_it(call: Call, home: Path) -> None:
+def test_a_copy_in_maintenance_says_so(call: Call, home: Path) -> None:
     assert call("maintenance", "on", "--reason", "We move.", **ADDRESS).code == 0
     copied = call("db", "copy", "--to", "sqlite:///./new.db", **ADDRESS)
     assert "Maintenance is on in the copy, too" in copied.output
