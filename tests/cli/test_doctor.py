@@ -43,7 +43,7 @@ def test_a_project_that_is_well_is_told_so(shop: Path) -> None:
     assert done.code == 0, done.output
     *lines, last = done.output.splitlines()
     groups = [line for line in lines if line and not line.startswith(" ")]
-    assert groups == ["project", "host", "secrets", "database", "jobs", "mail"]
+    assert groups == ["project", "host", "secrets", "database", "jobs", "backups", "mail"]
     severities = {line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "}
     assert severities <= SOUND | {"warning"}
     assert "error" not in last

@@ -114,7 +114,7 @@ async def test_a_replica_lets_in_the_application_and_nobody_else(
         await writer.execute("INSERT INTO notes VALUES ('kept')")
         await eventually(lambda: reader.fetchval("SELECT text FROM notes"))
         assert await reader.fetchval("SELECT pg_is_in_recovery()")
-        for wrong in ({"database": "postgres"}, {"database": "shop", "password": "guessed"}):
+        for wrong in ({"database": "template1"}, {"database": "shop", "password": "guessed"}):
             with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
                 await asyncpg.connect(port=port, **{**where, **wrong})
         await reader.close()

@@ -31,8 +31,11 @@ IMPORT_ALL = """
 from importlib import import_module
 from pkgutil import walk_packages
 import backstay
+extras = "error_reports", "span_export", "tracing"
+of_extras = {f"backstay.observability.{name}" for name in extras}
 for each in walk_packages(backstay.__path__, "backstay."):
-    if not each.name.endswith(("__main__", ".env")) and ".testing" not in each.name:
+    ours = each.name not in of_extras and ".testing" not in each.name
+    if ours and not each.name.endswith(("__main__", ".env")):
         import_module(each.name)
 print(backstay.__file__)
 """

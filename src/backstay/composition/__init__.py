@@ -188,8 +188,7 @@ def compose(
     schedule = settled((each for feature in features for each in feature.schedule), settings)
     read_for_scrapes(adapters, outbox.store, health, schedule, backups)
     services = _services(settings, adapters, features, outbox.store, health) | mail
-    wired = registry, adapters, channel, trail, outbox
-    bus = bus_for(settings, *wired, services, own.provided)
+    bus = bus_for(settings, registry, adapters, channel, trail, outbox, services, own.provided)
     registry.faults += role_faults(roles, features, registry.finders.values())
     registry.faults += owner_faults(models)
     if MailTemplates not in own.replaced:
