@@ -4,6 +4,7 @@
 #   sh host.sh up FOLDER       starts what does not run; the same command again changes nothing
 #   sh host.sh status FOLDER   what runs, and whether it serves
 #   sh host.sh down FOLDER     stops everything in order, and keeps all data
+#   sh host.sh run FOLDER …    a command of the application, with its settings here: db backups
 #   sh host.sh ctl FOLDER …    a command of supervisorctl: restart server:*
 # All of it is in FOLDER. These variables are remembered from the last `up`:
 #   HOST_PORTS   the first of its ports (8440); HTTPS_PORT (+3) and HTTP_PORT (+0) can be others
@@ -22,7 +23,7 @@ usage() { sed -n 's/^#   \(sh host.sh .*\)/\1/p' "$0" >&2; exit 2; }
 
 command=${1:-}
 [ -n "${2:-}" ] || usage
-case $command in up | status | down) [ $# = 2 ] || usage ;; ctl) [ $# -gt 2 ] || usage ;; *) usage ;; esac
+case $command in up | status | down) [ $# = 2 ] || usage ;; run | ctl) [ $# -gt 2 ] || usage ;; *) usage ;; esac
 [ $command != up ] || mkdir -p "$2"
 folder=$(cd "$2" 2> /dev/null && pwd) || die "there is no folder $2 that you may enter"
 case $folder$deploy in *[!A-Za-z0-9/._-]*)
@@ -149,6 +150,12 @@ case $command in
   up) up ;;
   status) status ;;
   down) down ;;
+  run)
+    known
+    shift 2
+    caller="SUDO_USER=${SUDO_USER:-$(id -un)}" # whom the audit trail names
+    as_user env -i PATH="$PATH" LANG=C.UTF-8 TERM="${TERM:-dumb}" "$caller" sh "$here/start.sh" "$folder" run "$@"
+    ;;
   ctl)
     known
     shift 2

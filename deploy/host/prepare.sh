@@ -63,7 +63,7 @@ make_folders() {
   # what is executed or read by root belongs to root
   mkdir -p "$folder/conf/bin" "$folder/logs" "$folder/cache" "$folder/supervisor"
   chmod 700 "$folder/supervisor"
-  for each in data state logs/app secrets acme; do
+  for each in data state backups logs/app secrets acme; do
     [ -d "$folder/$each" ] || { mkdir -m 700 "$folder/$each" && $root && chown "$HOST_USER:" "$folder/$each" || true; }
   done
   as_user test -r "$here/start.sh" -a -x "$folder/conf" \
@@ -120,8 +120,8 @@ configure_nginx() {
   for n in 1 2; do
     servers="$servers server 127.0.0.1:$((HOST_PORTS + 9 + n)) max_fails=1 fail_timeout=2s;"
   done
-  swap "$to/upstream.conf" "resolver 127.0.0.11 valid=2s ipv6=off;" ""
-  swap "$to/upstream.conf" "server api:8000 resolve max_fails=1 fail_timeout=2s;" "$servers"
+  swap "$to/servers.conf" "resolver 127.0.0.11 valid=2s ipv6=off;" ""
+  swap "$to/servers.conf" "server api:8000 resolve max_fails=1 fail_timeout=2s;" "$servers"
   # through a pipe, as under supervisord: it opens its standard output, which may be another user's
   told=$("$NGINX_PROGRAM" -t -q -p "$folder/cache" -c "$to/nginx.conf" -e stderr 2>&1) \
     || die "nginx refuses $to/nginx.conf: $told"

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Becomes one of the programs of this host: start.sh FOLDER NAME [number]. supervisord.conf names
-# those that keep running; host.sh uses the others.
+# Becomes one of the programs of this host: start.sh FOLDER NAME [number, or words of a command].
+# supervisord.conf names those that keep running; host.sh uses the others.
 set -eu
 umask 077
-folder=$1 name=$2 number=${3:-1}
+folder=$1 name=$2 number=1
+case $name in server | worker) number=$3 ;; esac
 here=$(cd "$(dirname "$0")" && pwd)
 deploy=$(dirname "$here")
 . "$folder/conf/host.env"
@@ -25,6 +26,7 @@ application() { # the settings of the application: those of settings.env, and wh
   export SECURITY_SECRET_KEY_FILE="$SECRETS/secret_key" ADMIN_PASSWORD_FILE="$SECRETS/admin_password"
   export SECURITY_REFRESH_TOKEN_SECRET_FILE="$SECRETS/refresh_token_secret"
   export APP_METRICS_TOKEN_FILE="$SECRETS/metrics_token"
+  [ -n "${BACKUP_DIR:-${DB_BACKUP_DIR:-}}" ] || export BACKUP_DIR="$folder/backups"
   export DB_PASSWORD_FILE="$SECRETS/db_password" REDIS_PASSWORD_FILE="$SECRETS/redis_password"
 }
 
@@ -63,6 +65,11 @@ case $name in
   migrate)
     application
     LOG_DIR='' exec "$BACKSTAY_PROGRAM" db upgrade
+    ;;
+  run)
+    application
+    shift 2
+    LOG_DIR='' exec "$BACKSTAY_PROGRAM" "$@"
     ;;
   server)
     application

@@ -9,7 +9,7 @@ import pytest
 from backstay.backups import restoring_file, restoring_server
 from backstay.backups.manifest import Manifest
 from backstay.core.backups import BackupError
-from backstay.db import sqlite
+from backstay.db import migrate, sqlite
 from backstay.db.options import EngineOptions
 from backstay.db.sole_server import sole_server
 from tests.backups.rigs import Place
@@ -103,12 +103,21 @@ def test_after_a_fault_the_former_database_is_there(
 
 
 def test_an_older_backup_is_brought_to_this_version(on_file: Place) -> None:
-    on_file.run("DROP TABLE backups")
-    on_file.run("UPDATE alembic_version SET version_num = 'platform_0011'")
+    asyncio.run(migrate.downgrade(EngineOptions.of(on_file.settings), "platform_0011", True))
     on_file.proven()
     on_file.restore()
     assert on_file.run("SELECT version_num FROM alembic_version") == [("platform_0015",)]
     assert on_file.run("SELECT count(*) FROM backups") == [(0,)]
+
+
+def test_a_restored_database_is_not_in_maintenance(place: Place) -> None:
+    place.run(
+        "INSERT INTO maintenance_mode (id, reason, operator, began_at) "
+        "VALUES (1, 'We move.', 'ann@db1', CURRENT_TIMESTAMP)"
+    )
+    place.proven()
+    place.restore(drop_old=True)
+    assert place.run("SELECT count(*) FROM maintenance_mode") == [(0,)]
 
 
 def test_a_server_keeps_its_file_from_a_restore(on_file: Place) -> None:

@@ -111,9 +111,9 @@ def test_what_a_host_lacks_or_a_file_lost_is_said(folder: Path) -> None:
     assert "/nowhere/prometheus is missing: install prometheus" in done.stderr
     assert "/nowhere/nginx is missing: install nginx" in done.stderr
     assert not list((folder / "host").iterdir())
-    upstream = folder / "deploy/nginx/upstream.conf"
-    upstream.write_text(upstream.read_text().replace("resolver", "#"))
-    assert "upstream.conf in" in (said := up(folder).stderr)
+    servers = folder / "deploy/nginx/servers.conf"
+    servers.write_text(servers.read_text().replace("resolver", "#"))
+    assert "servers.conf in" in (said := up(folder).stderr)
     assert 'has no "resolver' in said
     spaced = folder / "with space"
     shutil.copytree(folder / "deploy", spaced / "deploy")
@@ -122,7 +122,7 @@ def test_what_a_host_lacks_or_a_file_lost_is_said(folder: Path) -> None:
 
 def test_words_that_are_no_command_show_the_usage(folder: Path) -> None:
     script = folder / "deploy/host/host.sh"
-    for words in ((), ("up",), ("fly", "x"), ("up", "x", "y"), ("ctl", "x")):
+    for words in ((), ("up",), ("fly", "x"), ("up", "x", "y"), ("ctl", "x"), ("run", "x")):
         done = subprocess.run(
             ["sh", script, *words], capture_output=True, text=True, check=False, timeout=LIMIT
         )

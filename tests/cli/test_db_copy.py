@@ -24,6 +24,14 @@ def test_copy_tells_each_table_and_what_to_do(call: Call, home: Path) -> None:
     assert "a copy overwrites nothing. If they are of a copy, it has ended" in again.errors
 
 
+def test_a_copy_in_maintenance_says_so(call: Call, home: Path) -> None:
+    assert call("maintenance", "on", "--reason", "We move.", **ADDRESS).code == 0
+    copied = call("db", "copy", "--to", "sqlite:///./new.db", **ADDRESS)
+    assert "Maintenance is on in the copy, too" in copied.output
+    told = call("maintenance", "status", DB_URL="sqlite:///./new.db").output
+    assert "We move." in told
+
+
 def test_addresses_that_are_none_are_refused(call: Call, home: Path) -> None:
     refused = call("db", "copy", "--to", "mysql://secret@host/x", **ADDRESS)
     assert refused.code == 2

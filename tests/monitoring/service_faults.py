@@ -140,6 +140,36 @@ async def failing_jobs(stand: Stand, box: RecordingMailHandler) -> AsyncIterator
 
 
 @asynccontextmanager
+async def maintenance(stand: Stand, _: RecordingMailHandler) -> AsyncIterator[None]:
+    """Somebody switches maintenance on, and forgets it."""
+    await asyncio.to_thread(stand.script, "run", "maintenance", "on", "--reason", "We move.")
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(stand.script, "run", "maintenance", "off")
+
+
+@asynccontextmanager
+async def no_backup(stand: Stand, _: RecordingMailHandler) -> AsyncIterator[None]:
+    """The folder of the backups may not be written."""
+    (stand.host / "backups").chmod(0o500)
+    try:
+        yield
+    finally:
+        (stand.host / "backups").chmod(0o700)
+
+
+@asynccontextmanager
+async def no_proof(stand: Stand, _: RecordingMailHandler) -> AsyncIterator[None]:
+    """The user of the database may no longer create the one in which backups are proven."""
+    await stand.sql("ALTER ROLE backstay NOCREATEDB")
+    try:
+        yield
+    finally:
+        await stand.sql("ALTER ROLE backstay CREATEDB")
+
+
+@asynccontextmanager
 async def no_broker(stand: Stand, _: RecordingMailHandler) -> AsyncIterator[None]:
     """The broker of jobs is killed."""
     assert stand.broker is not None

@@ -25,7 +25,7 @@ REPLICA, BROKER, MAIL, EXTRA = (PORTS + n for n in (50, 51, 52, 53))
 """Ports of what the script does not start; the last is that of one more server."""
 LEVELS = (
     *("BackstaySlow", "BackstayEventLoopBlocked", "BackstayWorkerHangs", "BackstayFilesRunOut"),
-    *("BackstayMemory", "BackstayConnectionsShort", "BackstayWriteLockWaits"),
+    *("BackstayMemory", "BackstayConnectionsShort", "BackstayWriteLockWaits", "BackstayBackupOld"),
 )
 """Alerts whose thresholds are not scaled: a healthy server is above a small part of them."""
 SETTINGS = f"""
@@ -33,6 +33,7 @@ BACKSTAY_APP=tests.monitoring.faulty:application
 SERVER_TYPE={os.environ.get("SERVER_TYPE", "granian")}
 SERVER_WORKERS=2
 SERVER_DRAIN_SECONDS=1
+BACKUP_INTERVAL=60
 DB_STATEMENT_TIMEOUT=6
 DB_REPLICA_HOST=127.0.0.1
 DB_REPLICA_PORT={REPLICA}

@@ -138,15 +138,8 @@ async def _restore(
 
 async def finished(application: Application, options: "EngineOptions") -> list[str]:
     """Bring a restored database to this version, and end its sessions; what to tell of it."""
-    from sqlalchemy import func, select, update
-
-    from backstay.core.clock import utc_now
     from backstay.db import migrate
-    from backstay.db.engine import writer_engine
     from backstay.db.migrations.standing import State
-    from backstay.features.auth.model import Session
-    from backstay.features.auth.schemas import EndReason
-    from backstay.jobs.tables import UNFINISHED, Job
 
     notes = []
     if await migrate.state(options, application.histories) is State.BEHIND:
@@ -155,20 +148,36 @@ async def finished(application: Application, options: "EngineOptions") -> list[s
         notes.append("Run `backstay db upgrade` once more: it seeds what this version needs.")
     if await migrate.state(options, application.histories) is not State.CURRENT:
         return notes
+    return notes + await _left_behind(options)
+
+
+async def _left_behind(options: "EngineOptions") -> list[str]:
+    """End the sessions and the maintenance of that moment; what to tell of it."""
+    from sqlalchemy import delete, func, select, update
+
+    from backstay.core.clock import utc_now
+    from backstay.db.engine import writer_engine
+    from backstay.db.maintenance import IN_FORCE, MaintenanceRow
+    from backstay.features.auth.model import Session
+    from backstay.features.auth.schemas import EndReason
+    from backstay.jobs.tables import UNFINISHED, Job
+
+    ended = update(Session).where(Session.ended_at.is_(None))
+    ended = ended.values(ended_at=utc_now(), end_reason=EndReason.ENDED.value)
     engine = writer_engine(options)
     try:
         async with engine.begin() as connection:
-            ended = await connection.execute(
-                update(Session)
-                .where(Session.ended_at.is_(None))
-                .values(ended_at=utc_now(), end_reason=EndReason.ENDED.value)
-            )
+            sessions = (await connection.execute(ended)).rowcount
             waiting = await connection.scalar(
                 select(func.count()).select_from(Job).where(UNFINISHED)
             )
+            was_on = await connection.scalar(select(func.count()).where(IN_FORCE))
+            await connection.execute(delete(MaintenanceRow))
     finally:
         await engine.dispose()
-    notes.append(f"Ended {ended.rowcount} sessions: everybody signs in anew.")
+    notes = [f"Ended {sessions} sessions: everybody signs in anew."]
+    if was_on:
+        notes.append("Maintenance was on when the backup was made; it is off.")
     if waiting:
         notes.append(
             f"{waiting} jobs were unfinished then and will run, even if they ran since: "

@@ -7,11 +7,14 @@ from dataclasses import replace
 from time import monotonic
 
 import typer
+from sqlalchemy import func, select
 
 from backstay.application import application_in_use
 from backstay.cli.output import print_columns
 from backstay.db.copying.copier import AGAIN, Report, Tell, copy
 from backstay.db.copying.sides import CopyFailed
+from backstay.db.engine import writer_engine
+from backstay.db.maintenance import IN_FORCE
 from backstay.db.options import EngineOptions
 from backstay.settings import ConfigurationError, SettingError, Settings
 from backstay.settings.groups.db import DatabaseUrl, normalised
@@ -29,6 +32,10 @@ Every row was read back and is the same. To use it:
   2. Start them; keep the old database unused until you have seen that all is well.
 Passwords, API clients and sessions stay valid while the keys of SECURITY_ stay the same. Redis may
 stay as it is: what it keeps is about the same rows."""
+_IN_MAINTENANCE = (
+    "Maintenance is on in the copy, too: with its address in DB_URL, `backstay maintenance off` "
+    "ends it."
+)
 
 
 async def copied(settings: Settings, to: str) -> None:
@@ -49,6 +56,18 @@ async def copied(settings: Settings, to: str) -> None:
         typer.echo(f"Stopped. {AGAIN}", err=True)
         raise
     _show(report, source, target)
+    if await _is_in_maintenance(target):
+        typer.echo(_IN_MAINTENANCE)
+
+
+async def _is_in_maintenance(target: EngineOptions) -> bool:
+    """Whether servers on the copy will refuse to change anything, as they do on the source."""
+    engine = writer_engine(target)
+    try:
+        async with engine.connect() as connection:
+            return bool(await connection.scalar(select(func.count()).where(IN_FORCE)))
+    finally:
+        await engine.dispose()
 
 
 def _address(to: str) -> str:
