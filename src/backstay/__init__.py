@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "backstay.application": ("Application", "create_app"),
     "backstay.composition": ("Backstay",),
+    "backstay.core.backups": ("BackupReport", "BackupState", "Backups"),
     "backstay.core.bus": ("handles", "prepares"),
     "backstay.core.caching": ("Cached", "TagContext"),
     "backstay.core.clock": ("new_id", "utc_now"),

@@ -3,6 +3,9 @@
 from backstay.application import Application as Application
 from backstay.application import create_app as create_app
 from backstay.composition import Backstay as Backstay
+from backstay.core.backups import BackupReport as BackupReport
+from backstay.core.backups import Backups as Backups
+from backstay.core.backups import BackupState as BackupState
 from backstay.core.bus import handles as handles
 from backstay.core.bus import prepares as prepares
 from backstay.core.caching import Cached as Cached

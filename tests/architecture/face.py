@@ -50,7 +50,7 @@ _GROUPS = {
                                          "backstay.features.users.schemas"),
     "Errors": ("backstay.core.errors",),
     "Ports and services": ("backstay.core.ports", "backstay.core.mail", "backstay.core.clock",
-                           "backstay.security.guesses"),
+                           "backstay.core.backups", "backstay.security.guesses"),
 }  # fmt: skip
 """By heading of the page: the modules whose names stand under it."""
 

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backstay.db import migrate
 from backstay.db.copying.sides import VERSIONS, CopyFailed, marking, quoted
+from backstay.db.migrations.record import RECORD
 from backstay.db.migrations.runner import Histories
 from backstay.db.migrations.standing import Standing, State
 from backstay.db.migrations.transaction import migrating
@@ -33,10 +34,11 @@ async def prepare(options: EngineOptions, found: Standing, histories: Histories)
             await _require_no_tables(connection)
             await connection.run_sync(steps.upgrade, histories, "head")
         tables = sorted(await connection.run_sync(migrate.tables) - {VERSIONS})
+        of_migrations = [table for table in tables if is_new or table == RECORD.name]
         if not is_new:
-            await _require_empty(connection, tables)
+            await _require_empty(connection, sorted({*tables} - {RECORD.name}))
         gone, back = await _taken_away(connection, is_sqlite=options.is_sqlite)
-        for statement in [*gone, *(_emptying(options, tables) if is_new else ())]:
+        for statement in [*gone, *_emptying(options, of_migrations)]:
             await connection.exec_driver_sql(statement)
         revisions = list((await connection.execute(_REVISIONS)).scalars())
         for statement in marking(revisions, back):
