@@ -164,3 +164,12 @@ def test_the_owner_of_a_session_is_named(on_server: Place) -> None:
             await connection.close()
 
     asyncio.run(restore_meanwhile())
+
+
+def test_sessions_of_pgbouncer_are_never_used(on_server: Place) -> None:
+    """What a backup sets in a session would stay there for the statements of requests."""
+    report = on_server.having(DB_PGBOUNCER="true").made()
+    assert report.state == "failed"
+    assert "set BACKUP_DB_URL to the address of PostgreSQL itself" in report.reason
+    beside = on_server.having(DB_PGBOUNCER="true", BACKUP_DB_URL=on_server.url)
+    assert beside.made().state == "proven"

@@ -57,6 +57,24 @@ async def test_one_that_is_too_old_degrades_without_a_reason(
     assert "backup" not in health.get("reasons", {})
 
 
+async def test_a_clock_that_was_wrong_hides_no_failure(
+    backstay: Backstay, client: httpx.AsyncClient
+) -> None:
+    await backstay.system(MakeBackup())
+    row = await backstay.database.reader.one_or_none(select(Backup.started_at))
+    moved = update(Backup).values(started_at=row[0] + timedelta(days=300))
+    await backstay.database.write(moved)
+    shutil.rmtree(backstay.settings.backup.dir)
+    Path(backstay.settings.backup.dir).touch()
+    assert await backstay.system(MakeBackup(attempt=LAST_TRY)) == "failed"
+    assert (await client.get("/health")).json()["checks"]["backup"] == "degraded"
+    assert _value((await client.get("/metrics")).text, 'backstay_backup_last_state{state="fai') == 1
+    (reason,) = await backstay.database.reader.rows(
+        select(Backup.reason).where(Backup.state == "failed")
+    )
+    assert reason[0].startswith(backstay.settings.backup.dir)
+
+
 async def test_a_failed_backup_is_tried_again_later(backstay: Backstay) -> None:
     shutil.rmtree(backstay.settings.backup.dir, ignore_errors=True)
     Path(backstay.settings.backup.dir).touch()

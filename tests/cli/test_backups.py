@@ -42,6 +42,17 @@ def test_a_backup_is_restored_by_its_file(call: Call, home: Path, tmp_path: Path
     assert (without.code, "give it as BACKUP_KEY" in without.errors) == (1, True)
 
 
+def test_one_without_the_seal_is_refused_unless_asked_for(call: Call, home: Path) -> None:
+    """Whoever may write into the storage can replace a backup by one of theirs."""
+    assert call("db", "backup").code == 0
+    (name,), key = _names(home), new_identity()
+    refused = call("db", "restore", name, "--force", BACKUP_KEY=key)
+    assert refused.code == 1
+    assert "was made without BACKUP_KEY" in refused.errors
+    assert "add --unsealed" in refused.errors
+    assert call("db", "restore", name, "--force", "--unsealed", BACKUP_KEY=key).code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

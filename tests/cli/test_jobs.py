@@ -122,9 +122,9 @@ def test_retried_jobs_are_queued_and_audited(call: Call, home: Path, store: Stor
     assert str(done) in result.errors
     assert states(home) == {failed: "queued", done: "succeeded"}
     rows = look(
-        home, select(Activity.targets, Activity.actor).where(Activity.message == "RetryJob")
+        home, select(Activity.targets, Activity.outcome).where(Activity.message == "RetryJob")
     )
-    assert rows == [({"id": str(failed)}, "system")]
+    assert rows == [({"id": str(failed)}, "ok"), ({"id": str(done)}, "refused")]
     assert call("worker", "--drain").output == "Ran 1 jobs.\n"
 
 

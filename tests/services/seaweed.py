@@ -36,6 +36,7 @@ class SeaweedServer:
             *(f"-master.port={ports[0]}", f"-volume.port={ports[1]}", f"-filer.port={ports[2]}"),
             *(f"-master.port.grpc={ports[3]}", f"-volume.port.grpc={ports[4]}"),
             *(f"-filer.port.grpc={ports[5]}", f"-s3.port.grpc={ports[6]}"),
+            *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
             *("-volume.max=20", "-master.volumeSizeLimitMB=64"),
         ]
         self._log = (folder / "log").open("wb")
@@ -46,7 +47,7 @@ class SeaweedServer:
             stderr=self._log,
             start_new_session=True,
         )
-        until(self._has_started, lambda: (folder / "log").read_text(errors="replace")[-2000:])
+        until(self._has_started, self._guard.poll)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -91,6 +92,7 @@ class SeaweedServer:
         import obstore  # noqa: PLC0415
         from obstore.exceptions import BaseError  # noqa: PLC0415
 
+        assert self._guard.poll() is None, "it ended"
         try:
             obstore.put(self.store(), "ready", b"yes")
         except (BaseError, OSError):

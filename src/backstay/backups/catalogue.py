@@ -107,12 +107,16 @@ class Catalogue:
     def rotate(self, keep: int, like: Manifest) -> tuple[str, ...]:
         """Remove the oldest backups of the same database, and return their names.
 
-        The latest proven one stays in any case, and so does all that has no sound manifest.
+        The latest proven one and ``like`` stay in any case, and so does all that has no sound
+        manifest. Those without the seal are counted apart, so that they cannot displace others.
         """
-        own = [each.manifest for each in self.entries() if each.manifest is not None
-               and each.manifest.is_beside(like)]  # fmt: skip
-        proven = next((each.name for each in own if each.is_proven), "")
-        removed = [each for each in own[keep:] if each.name != proven]
+        removed: list[Manifest] = []
+        entries = self.entries()
+        for is_sealed in (True, False):
+            own = [each.manifest for each in entries if each.manifest is not None
+                   and each.is_sealed is is_sealed and each.manifest.is_beside(like)]  # fmt: skip
+            proven = next((each.name for each in own if each.is_proven), "")
+            removed += [each for each in own[keep:] if each.name not in {proven, like.name}]
         for each in removed:
             for file in each.files:
                 self.storage.delete(file.name)

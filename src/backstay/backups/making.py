@@ -24,6 +24,11 @@ from backstay.core.backups import BackupError, BackupReport, BackupState
 from backstay.db.options import EngineOptions
 from backstay.settings import Settings
 
+_PGBOUNCER = (
+    "Backups need sessions of their own, which PgBouncer does not give, and what they set there "
+    "would stay for others: set BACKUP_DB_URL to the address of PostgreSQL itself."
+)
+
 
 def untold(what: str, done: float, total: float) -> None:
     """Tell nobody of progress."""
@@ -53,12 +58,14 @@ class Origin:
         """The database of the settings.
 
         Raises:
-            BackupError: ``BACKUP_DB_URL`` names another one.
+            BackupError: ``BACKUP_DB_URL`` names another one, or lacks behind PgBouncer.
         """
         from backstay import __version__
 
         own, options = settings.backup, EngineOptions.of(settings)
         url = own.db_url.get_secret_value() if own.db_url and not options.is_sqlite else options.url
+        if options.pgbouncer and own.db_url is None:
+            raise BackupError(_PGBOUNCER)
         if make_url(url).database != make_url(options.url).database and not options.is_sqlite:
             raise BackupError("BACKUP_DB_URL names another database than DB_URL.")
         return cls(

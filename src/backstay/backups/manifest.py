@@ -5,11 +5,11 @@ Its bytes are one spelling of its content with a seal over it, so that every cha
 
 import hashlib
 import json
-from datetime import datetime
+import re
 from hmac import compare_digest
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from backstay.backups.encryption import Key
 from backstay.core.backups import BackupError
@@ -17,6 +17,8 @@ from backstay.core.backups import BackupError
 FORMAT = 1
 _DAMAGED = "The manifest of {} is damaged: choose another backup."
 _PLAIN, _KEYED = "sha256", "hmac-sha256"
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_ENDING = re.compile(r"\.(db\.gz|dump)(\.age)?")
 
 
 class _Part(BaseModel):
@@ -27,14 +29,14 @@ class File(_Part):
     """A file of a backup, as it is kept: its size in bytes and its SHA-256."""
 
     name: str
-    size: int
+    size: _Count
     sha256: str
 
 
 class Table(_Part):
     """The rows of a table: how many, and a checksum in which their order does not matter."""
 
-    rows: int
+    rows: _Count
     checksum: str
 
 
@@ -51,14 +53,18 @@ class Proof(_Part):
     """How a backup was tried: whether it is proven, and if not, why."""
 
     proven: bool
-    at: datetime
+    at: AwareDatetime
     seconds: float
     how: str
     reason: str = ""
 
 
 class Manifest(_Part):
-    """All that is known of a backup."""
+    """All that is known of a backup.
+
+    Who may write into the storage can make one without a seal, so that its names are checked: a
+    file is read and removed by them.
+    """
 
     format: int
     name: str
@@ -66,13 +72,22 @@ class Manifest(_Part):
     environment: str
     application_version: str
     backstay_version: str
-    made_at: datetime
+    made_at: AwareDatetime
     seconds: float
     source: Source
     encrypted_to: str | None
-    files: tuple[File, ...]
+    files: tuple[File]
     tables: dict[str, Table]
     proof: Proof | None = None
+
+    @model_validator(mode="after")
+    def _names_its_own_file(self) -> Self:
+        (file,) = self.files
+        if not file.name.startswith(self.name) or not _ENDING.fullmatch(
+            file.name[len(self.name) :]
+        ):
+            raise ValueError("The file is not that of this backup.")
+        return self
 
     @property
     def size(self) -> int:
@@ -114,7 +129,8 @@ class Manifest(_Part):
             is_as_written = _spelled(whole) + b"\n" == data and len(whole) == 3
         except (ValueError, LookupError, TypeError, RecursionError):
             raise BackupError(_DAMAGED.format(name)) from None
-        if not is_as_written or kind not in {_PLAIN, _KEYED} or not isinstance(seal, str):
+        is_formed = isinstance(content, dict) and isinstance(seal, str)
+        if not is_as_written or not is_formed or kind not in (_PLAIN, _KEYED):
             raise BackupError(_DAMAGED.format(name))
         is_keyed = kind == _KEYED
         if is_keyed and key is None:

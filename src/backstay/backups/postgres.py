@@ -65,16 +65,23 @@ async def connected(url: str, database: str | None = None) -> "AsyncIterator[asy
     """
     import asyncpg
 
+    refusals = asyncpg.PostgresError, asyncpg.InterfaceError
     try:
         connection = await asyncpg.connect(**arguments(url, database))
-        try:
-            yield connection
-        finally:
-            with suppress(OSError, TimeoutError, asyncpg.PostgresError):
-                await connection.close(timeout=_CONNECT_SECONDS)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise BackupError(f"PostgreSQL refuses: {text.rstrip('.')}.") from error
+    except (OSError, TimeoutError, *refusals) as error:
+        raise _refused(error) from error
+    try:
+        yield connection
+    except (ConnectionError, TimeoutError, *refusals) as error:  # others are of the disk
+        raise _refused(error) from error
+    finally:
+        with suppress(OSError, TimeoutError, *refusals):
+            await connection.close(timeout=_CONNECT_SECONDS)
+
+
+def _refused(error: Exception) -> BackupError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return BackupError(f"PostgreSQL refuses: {text.rstrip('.')}.")
 
 
 @dataclass(frozen=True, slots=True)

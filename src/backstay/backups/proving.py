@@ -21,6 +21,8 @@ from backstay.core.backups import BackupError
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_BETWEEN_CHECKS = 16 << 20
+"""Bytes that are written between two looks at the room on the disk."""
 _HOW = {
     "sqlite": "restored into a scratch file, integrity_check, foreign_key_check, "
     "rows and checksum of every table",
@@ -126,8 +128,9 @@ def fetch(manifest: Manifest, catalogue: Catalogue, target: Path, stop: Stop, to
     (file,) = manifest.files
     sqlite.require_room(target.parent, file.size)
     target.touch(mode=0o600)
-    with catalogue.storage.reading(file.name) as source, target.open("wb") as sink:
+    with catalogue.storage.reading(file.name) as source, target.open("wb") as opened:
         reading = Reading(source, stop, lambda done: told("read", done, file.size))
+        sink = _Roomy(opened, target.parent)
         failure: Exception | None = None
         try:
             _decode(manifest, catalogue.key, reading, sink)
@@ -140,6 +143,28 @@ def fetch(manifest: Manifest, catalogue: Catalogue, target: Path, stop: Stop, to
         raise BackupError(_damage(manifest, file, reading))
     if failure is not None:
         raise failure if isinstance(failure, BackupError) else BackupError(f"{failure}.")
+
+
+class _Roomy:
+    """Writes to a file while the disk has room for more.
+
+    What others wrote into the storage may be small there, and without an end when unpacked; its
+    SHA-256 is known only afterwards, and the live database may be on the same disk.
+    """
+
+    def __init__(self, sink: Sink, folder: Path) -> None:
+        self._sink, self._folder = sink, folder
+        self._unchecked = 0
+
+    def write(self, data: bytes, /) -> int:
+        self._unchecked += len(data)
+        if self._unchecked >= _BETWEEN_CHECKS:
+            sqlite.require_room(self._folder, self._unchecked)
+            self._unchecked = 0
+        return self._sink.write(data)
+
+    def flush(self) -> None:
+        """Nothing is held back here."""
 
 
 def _drain(reading: Reading) -> None:

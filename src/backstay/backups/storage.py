@@ -4,12 +4,14 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
+from errno import EINVAL
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 from backstay.backups.pipes import Sink, Source
@@ -91,11 +93,10 @@ class Folder:
     @contextmanager
     def writing(self, name: str) -> Iterator[Sink]:
         self._make()
+        self._remove_left()
         partial = self._path / f".{name}{_PARTIAL}"
         try:
-            partial.unlink(missing_ok=True)
-            partial.touch(mode=0o600)
-            with partial.open("wb") as file:
+            with _created(partial) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -109,7 +110,7 @@ class Folder:
     @contextmanager
     def reading(self, name: str) -> Iterator[Source]:
         try:
-            file = (self._path / name).open("rb")
+            file = _opened(self._path / name)
         except OSError as error:
             raise BackupError(f"{self._path / name} cannot be read: {error.strerror}.") from error
         with file:
@@ -120,6 +121,14 @@ class Folder:
 
     def _make(self) -> None:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _remove_left(self) -> None:
+        """Remove what processes left that were killed while they wrote; its lock is free."""
+        for each in self._path.glob(f".*{_PARTIAL}"):
+            if is_name(each.name[1:].partition(".")[0]):
+                with suppress(OSError), _opened(each) as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    each.unlink()
 
 
 def storage_of(settings: "BackupSettings", address: str = "") -> Storage:
@@ -160,9 +169,34 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def _remove_unless_used(folder: Path) -> None:
-    with suppress(OSError), (folder / "lock").open("rb") as lock:
+    with suppress(OSError), _opened(folder / "lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _opened(file: Path) -> BinaryIO:
+    """A file to read. What others put in its place, such as a named pipe, is refused at once.
+
+    Raises:
+        OSError: it cannot be opened, or is no file.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError(EINVAL, "It is no file", str(file))
+
+
+def _created(file: Path) -> BinaryIO:
+    """A new file of one's own, locked, so that nobody takes it for one that was left."""
+    while True:
+        file.unlink(missing_ok=True)
+        created = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        with suppress(OSError):  # where there are no locks, nobody else gets one, either
+            fcntl.flock(created, fcntl.LOCK_EX)
+        if os.fstat(created.fileno()).st_nlink:
+            return created
+        created.close()  # it was taken for one before it was locked
 
 
 def _sync(folder: Path) -> None:

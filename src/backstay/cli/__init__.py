@@ -145,13 +145,15 @@ def main() -> None:
     try:
         app(prog_name="backstay")
     except Exception as error:
+        from backstay.cli.output import printable
+
         found = explained(error)
         if found is None:
             raise
         sentence, code = found
         if error.__cause__ is not None and _is_debugging():
             print_exception(error.__cause__)
-        typer.echo(sentence, err=True)
+        typer.echo(printable(sentence), err=True)
         sys.exit(code)
 
 

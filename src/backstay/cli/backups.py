@@ -92,6 +92,9 @@ def restore(
     drop_old: Annotated[
         bool, typer.Option("--drop-old", help="Do not keep the database that is replaced.")
     ] = False,
+    unsealed: Annotated[
+        bool, typer.Option("--unsealed", help="Even if it was made without BACKUP_KEY.")
+    ] = False,
 ) -> None:
     """Put a backup in the place of the database; servers and workers must not run.
 
@@ -103,10 +106,11 @@ def restore(
     from backstay.backups.wish import Wish
 
     entry, catalogue = _found(wanted, at, settings)
-    if catalogue.key is not None and not entry.is_sealed:
-        typer.echo(
-            f"Warning: {entry.name} was made without BACKUP_KEY, so anybody may have made it.",
-            err=True,
+    if catalogue.key is not None and not entry.is_sealed and not unsealed:
+        raise BackupError(
+            f"{entry.name} was made without BACKUP_KEY, so whoever may write into "
+            f"{catalogue.storage.address} may have made it, or changed it: to restore it all the "
+            "same, add --unsealed."
         )
     line = _Line()
     wish = Wish(entry, catalogue, force, drop_old, line, line.say)

@@ -6,12 +6,17 @@ from sqlalchemy import Row, select
 
 from backstay.backups.table import Backup
 from backstay.core.backups import BackupReport, BackupState
+from backstay.db.base import SecondsFromNow
 from backstay.db.database import Database
 from backstay.jobs.store import NOW
 from backstay.settings import Settings
 
 _COLUMNS = Backup.state, Backup.started_at, Backup.finished_at, Backup.seconds, Backup.size, NOW
-_LATEST = select(*_COLUMNS).order_by(Backup.started_at.desc(), Backup.id.desc()).limit(1)
+_PAST = Backup.started_at <= SecondsFromNow(3600.0)
+"""One that a clock put further into the future would hide all that come after it."""
+_LATEST = (
+    select(*_COLUMNS).where(_PAST).order_by(Backup.started_at.desc(), Backup.id.desc()).limit(1)
+)
 _PROVEN = _LATEST.where(Backup.state == BackupState.PROVEN.value)
 
 Told = Row[str, datetime, datetime, float, int, datetime]

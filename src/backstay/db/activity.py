@@ -148,7 +148,8 @@ class AuditTrail:
         if row["user_id"] is None and row["operator"] is None:
             return
         if isinstance(error, DatabaseUnavailable):
-            self._lose(row, error)
+            if row["operator"] is None:  # an operator sees the error, and nothing was done
+                self._lose(row, error)
         elif context.principal.kind != "anonymous":
             await self._write(row)
         else:

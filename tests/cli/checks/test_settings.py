@@ -69,6 +69,23 @@ async def test_secrets_that_others_can_read_are_told(
     assert "note" in str(secrets.file_finding(file, local=True))
 
 
+@pytest.mark.parametrize("name", ["BACKUP_KEY_FILE", "APP_METRICS_TOKEN_FILE", "SENTRY_DSN_FILE"])
+async def test_files_of_secrets_are_found_by_their_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "secret"
+    file.touch(mode=0o644)
+    monkeypatch.setenv(name, str(file))
+    found = await look(subject_of(tmp_path, **SAFE), "secrets.files")
+    assert found["secrets.files"].startswith(f"warning: Others on this machine can read {file}.")
+
+
+def test_the_password_for_backups_is_hidden(tmp_path: Path) -> None:
+    variables = {"DB_URL": "postgres://a:first@h/b", "BACKUP_DB_URL": "postgres://c:seventh@h/b"}
+    assert "seventh" not in subject_of(tmp_path, **variables).hide("refused: seventh")
+
+
 async def test_folders_that_cannot_be_written_are_told(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
     subject = subject_of(tmp_path, LOG_DIR=str(tmp_path / "logs"))

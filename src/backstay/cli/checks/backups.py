@@ -21,11 +21,12 @@ async def recent(subject: Subject) -> list[Finding]:
 
     log = BackupLog(subject.database, subject.settings)
     latest, proven = await log.read()
-    if not log.interval and latest is None:
-        told = "Workers make none (BACKUP_INTERVAL=0), and none was made by hand."
-        if subject.is_local:
-            return [note(told)]
-        return [warning(told, "Set BACKUP_INTERVAL, unless others back this database up.")]
+    if latest is None:
+        told, mend = "None was made yet.", f"A worker makes the first one. {_MAKE}"
+        if not log.interval:
+            told = "Workers make none (BACKUP_INTERVAL=0), and none was made by hand."
+            mend = "Set BACKUP_INTERVAL, unless others back this database up."
+        return [note(told) if subject.is_local else warning(told, mend)]
     if log.interval and (fault := await log.fault()):
         told = f"{fault[0].upper()}{fault[1:]}."
         return [note(told, _MAKE) if subject.is_local else error(told, _MAKE)]

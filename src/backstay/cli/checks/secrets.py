@@ -11,6 +11,11 @@ from backstay.settings.files import FOLDER
 
 _SHORT = 16
 """Characters below which a password between machines is short: people need not remember it."""
+_WITH_SECRETS = (
+    *("ADMIN_PASSWORD", "APP_METRICS_TOKEN", "BACKUP_", "DB_", "MAIL_", "QUEUE_URL", "REDIS_"),
+    *("SECURITY_", "SENTRY_DSN", "OTEL_EXPORTER_OTLP_HEADERS"),
+)
+"""How variables begin that, with `_FILE` at their end, name the file of a secret."""
 
 
 @check("secrets.strength", "SECURITY_", "DB_", "REDIS_", "APP_", "MAIL_", "ADMIN_")
@@ -73,7 +78,7 @@ def _files(subject: Subject) -> Iterator[Path]:
         yield from (each for each in (root / FOLDER).iterdir() if each.name != ".gitignore")
     for name, value in os.environ.items():
         # files of an orchestrator belong to it: their modes are its business
-        if name.endswith("_FILE") and name.startswith(("SECURITY_", "DB_", "REDIS_", "MAIL_")):
+        if name.endswith("_FILE") and name.startswith(_WITH_SECRETS):
             path = Path(value)
             if not path.is_relative_to("/run/secrets"):
                 yield path

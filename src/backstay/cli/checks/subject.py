@@ -167,7 +167,7 @@ def _texts(settings: Settings) -> Iterator[str]:
 
 def _passwords(settings: Settings) -> Iterator[str]:
     db, redis = settings.db, settings.redis
-    for url in filter(None, (db.url, db.replica_url)):
+    for url in filter(None, (db.url, db.replica_url, settings.backup.db_url)):
         yield str(url.parsed.password or "")
         yield from (str(each) for name, each in url.parsed.query.items() if "pass" in name)
     for address in (redis.address, redis.cache_address, redis.rate_limit_address):
