@@ -105,6 +105,24 @@ def test_secrets_are_closed_to_all_other_users(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is for Linux")
+def test_a_command_runs_with_the_settings_of_the_host(folder: Path) -> None:
+    up(folder)
+    shown = """#!/bin/sh\nprintf '%s\\n' "$BACKUP_DIR" "$DB_PORT" "${SUDO_USER:-}" "$@"\nexit 3\n"""
+    (folder / "programs/backstay").write_text(shown)
+    done = subprocess.run(
+        ["sh", folder / "deploy/host/host.sh", "run", folder / "host", "maintenance", "on", "a b"],
+        env={"PATH": "/usr/bin:/bin", "SUDO_USER": "ann"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
+    )
+    assert done.returncode == 3, done.stderr
+    told = [f"{folder}/host/backups", str(PORTS + 2), "ann", "maintenance", "on", "a b"]
+    assert done.stdout.splitlines() == told
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is for Linux")
 def test_what_a_host_lacks_or_a_file_lost_is_said(folder: Path) -> None:
     done = up(folder, PROMETHEUS_PROGRAM="/nowhere/prometheus", NGINX_PROGRAM="/nowhere/nginx")
     assert done.returncode == 1

@@ -83,8 +83,8 @@ def draw(sheets: dict[str, list[dict[str, Any]]]) -> None:
         for axis in axes.flat[len(panels) :]:
             axis.axis("off")
         for axis, panel in zip(axes.flat, panels, strict=False):
+            start = min((points[0][0] for _, points in panel["lines"]), default=0)
             for text, points in panel["lines"]:
-                start = panel["lines"][0][1][0][0]
                 axis.plot([at - start for at, _ in points], [y for _, y in points], label=text)
             axis.set_title(f"{panel['title']} [{panel['unit']}]")
             axis.set_ylim(bottom=0)

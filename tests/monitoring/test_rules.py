@@ -12,6 +12,7 @@ import yaml  # type: ignore[import-untyped]
 from backstay.blueprints.rendering import render
 from tests.architecture.tree import ROOT
 from tests.monitoring.dashboards import DEPLOY
+from tests.monitoring.faults import FAULTS
 from tests.monitoring.test_queries import RULES, alerts
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -47,6 +48,10 @@ def test_each_alert_has_a_test_that_lets_it_fire() -> None:
         assert f'alertname="{name}",alertstate="firing"' in before["expr"] == after["expr"]
         assert before["exp_samples"] == []
         assert len(after["exp_samples"]) == 1
+
+
+def test_each_alert_has_a_fault_that_brings_it_about() -> None:
+    assert FAULTS.keys() == alerts().keys()
 
 
 def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
