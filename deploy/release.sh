@@ -84,7 +84,8 @@ share() { # nginx gives requests to all servers but this one; a single server st
 }
 
 run_as() { # name of a process, port, release
-  lead "instances/$2" "$3" && $START "$1" > /dev/null && comes_up "$1" "$2" "$3"
+  # what it starts may outlive this, and is not to keep the lock
+  lead "instances/$2" "$3" && $START "$1" > /dev/null 9>&- && comes_up "$1" "$2" "$3"
 }
 
 replace() { # name of a process, port, release: 1 if it did not come up, and has the one before

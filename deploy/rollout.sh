@@ -77,6 +77,8 @@ main() {
       exit 2
       ;;
   esac
+  exec 9> .env.lock
+  flock -n 9 || fail "another one is at work on this machine"
   if docker compose config api | grep -q published; then
     fail "a port of this machine leads to api, which only one container can have: backstay deploy init --servers 2"
   fi

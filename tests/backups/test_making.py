@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backstay.backups import proving
+from backstay.backups.catalogue import Catalogue
 from backstay.backups.manifest import Manifest
 from backstay.core.backups import BackupError
 from backstay.db import sqlite
@@ -103,6 +104,13 @@ def test_rotation_keeps_the_last_proven_and_what_others_wrote(
 
 def _refuse(*_: object) -> None:
     raise BackupError("no")
+
+
+def test_what_has_no_manifest_is_not_left(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would list it, and no rotation remove it."""
+    monkeypatch.setattr(Catalogue, "write", _refuse)
+    assert place.made().reason == "no"
+    assert list(place.backups.iterdir()) == []
 
 
 def test_without_a_database_the_report_says_so(on_file: Place) -> None:

@@ -173,3 +173,14 @@ def test_sessions_of_pgbouncer_are_never_used(on_server: Place) -> None:
     assert "set BACKUP_DB_URL to the address of PostgreSQL itself" in report.reason
     beside = on_server.having(DB_PGBOUNCER="true", BACKUP_DB_URL=on_server.url)
     assert beside.made().state == "proven"
+
+
+def test_a_dump_without_its_checksums_is_not_left(
+    on_server: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(*_: object) -> None:
+        raise ConnectionResetError("gone")
+
+    monkeypatch.setattr(postgres, "tables", lose)
+    assert on_server.made().reason == "PostgreSQL refuses: gone."
+    assert list(on_server.backups.iterdir()) == []

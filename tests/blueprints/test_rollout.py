@@ -1,5 +1,6 @@
 """`rollout.sh` replaces containers one by one; what docker does is only pretended here."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -78,3 +79,11 @@ def test_what_rollouts_of_containers_need_is_told(host: Path) -> None:
     (host / "published").touch()
     assert "backstay deploy init --servers 2" in rollout(host, "deploy", "2", code=1)
     assert kept(host) == ["c1 1", "c2 1"]
+
+
+def test_two_rollouts_do_not_replace_at_once(host: Path) -> None:
+    with (host / ".env.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another one is at work" in rollout(host, "deploy", "2", code=1)
+    assert kept(host) == ["c1 1", "c2 1"]
+    rollout(host, "deploy", "2")

@@ -78,6 +78,12 @@ class Catalogue:
         with self.storage.writing(f"{manifest.name}{MANIFEST}") as sink:
             sink.write(manifest.sealed(self.key))
 
+    def remove(self, name: str) -> None:
+        """Remove whatever there is of a backup that was not finished."""
+        for each in self.storage.names():
+            if each.startswith(f"{name}."):
+                self.storage.delete(each)
+
     def find(self, wanted: str, application: str, environment: str) -> Entry:
         """The backup of a name, or the latest proven one of an application.
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,9 +142,27 @@ async def _kept(origin: Origin, catalogue: Catalogue, told: Told) -> Manifest:
     """Copy the database into the storage, and write its manifest, yet without proof."""
     made_at, begun = datetime.now(UTC), monotonic()
     name = f"{origin.application}-{made_at:%Y%m%dT%H%M%SZ}-{token_hex(4)}"
-    copied = await (_from_file if origin.file else _from_server)(origin, catalogue, name, told)
+    try:
+        copied = await (_from_file if origin.file else _from_server)(origin, catalogue, name, told)
+        manifest = _manifest(origin, catalogue, name, copied, made_at, begun)
+        await in_thread(Stop(), catalogue.write, manifest)
+    except BaseException:  # nobody would find the file without its manifest, and no rotation
+        with suppress(BackupError, OSError):
+            await asyncio.shield(asyncio.to_thread(catalogue.remove, name))
+        raise
+    return manifest
+
+
+def _manifest(
+    origin: Origin,
+    catalogue: Catalogue,
+    name: str,
+    copied: "_Copied",
+    made_at: datetime,
+    begun: float,
+) -> Manifest:
     key = catalogue.key
-    manifest = Manifest(
+    return Manifest(
         format=1,
         name=name,
         application=origin.application,
@@ -157,8 +176,6 @@ async def _kept(origin: Origin, catalogue: Catalogue, told: Told) -> Manifest:
         files=(copied.file,),
         tables=copied.tables,
     )
-    await asyncio.to_thread(catalogue.write, manifest)
-    return manifest
 
 
 @dataclass(frozen=True, slots=True)
