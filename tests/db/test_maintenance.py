@@ -1,5 +1,6 @@
 """Shows which commands the step lets pass, and what it believes when the database is away."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import ModuleType
@@ -7,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from backstay.composition import Backstay, compose
 from backstay.core.bus import handles, prepares
@@ -21,6 +22,7 @@ from backstay.core.permissions import SIGNED_IN
 from backstay.core.principal import SYSTEM, Principal
 from backstay.db import maintenance as maintenance_module
 from backstay.db.activity import Activity
+from backstay.db.maintenance import MaintenanceRow
 from backstay.features import STANDARD
 from backstay.features.system.commands.maintenance import BeginMaintenance, EndMaintenance
 from backstay.testing import settings_with
@@ -155,3 +157,14 @@ async def test_the_last_known_state_holds_without_a_database(
     unread = "whether maintenance is on cannot be read"
     said = [entry["event"] for entry in logs]
     assert said == ["maintenance is on", unread, "maintenance is off", unread]
+
+
+async def test_what_changes_while_it_is_read_is_read_again(boats: Backstay) -> None:
+    await boats.system(BeginMaintenance())
+    assert await boats.maintenance.is_on()
+    await execute(boats, delete(MaintenanceRow))
+    boats.maintenance.outdate()
+    asked = asyncio.create_task(boats.maintenance.is_on())
+    await asyncio.sleep(0)  # now it waits for the read that has begun
+    boats.maintenance.outdate()
+    assert not await asked

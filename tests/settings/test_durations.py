@@ -15,7 +15,7 @@ def test_durations_are_found() -> None:
     names = {variable.name for variable in DURATIONS}
     assert names >= {"SECURITY_SESSION_LIFETIME_SECONDS", "DB_POOL_TIMEOUT", "LOG_ACTIVITY_DAYS"}
     assert len(names) >= 13
-    told = ("_SECONDS", "_TIMEOUT", "_PERIOD", "_AGE", "_DAYS", "_TTL")
+    told = ("_SECONDS", "_TIMEOUT", "_PERIOD", "_AGE", "_DAYS", "_TTL", "_INTERVAL", "_WAIT")
     assert {each.name for each in PACKAGED.variables if each.name.endswith(told)} == names
 
 

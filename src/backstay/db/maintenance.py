@@ -156,6 +156,8 @@ class MaintenanceMode:
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._flights.share(None, self._read, now=now, after=began_after)
+                while not self._is_known:  # it was changed while it was read
+                    await self._flights.share(None, self._read, now=self._monotonic())
         except Exception as error:
             self._failed_at = self._monotonic()
             if self._is_logging and not self._is_failing:
