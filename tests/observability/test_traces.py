@@ -71,31 +71,35 @@ async def sent(app: FastAPI, backstay: Backstay) -> AsyncIterator[httpx.AsyncCli
 COMMAND = """
 SendParcel
   note_refusal
-    transaction
-      finish_job
-        record
-          outdate
-            conditional
-              send_parcel
-                SELECT users
-                enqueue WeighParcel
-                  INSERT jobs
-                  job WeighParcel
-                    WeighParcel
-                      hold
-                        note_refusal
-                          authorize
-                            transaction
-                              replay
-                                finish_job
-                                  record
-                                    outdate
-                                      conditional
-                                        weigh_parcel
-                                          SELECT users
-                                  UPDATE jobs
-                              INSERT activity
-      INSERT activity
+    refuse_writes
+      transaction
+        refuse_writes
+          finish_job
+            record
+              outdate
+                conditional
+                  send_parcel
+                    SELECT users
+                    enqueue WeighParcel
+                      INSERT jobs
+                      job WeighParcel
+                        WeighParcel
+                          hold
+                            note_refusal
+                              authorize
+                                refuse_writes
+                                  transaction
+                                    replay
+                                      refuse_writes
+                                        finish_job
+                                          record
+                                            outdate
+                                              conditional
+                                                weigh_parcel
+                                                  SELECT users
+                                          UPDATE jobs
+                                    INSERT activity
+        INSERT activity
 """
 """The spans of a request below its own; those of Redis and of BEGIN are left out."""
 

@@ -193,7 +193,7 @@ class MaintenanceMode:
             why = {"reason": found.reason, "operator": found.operator, "ends_at": ends_at}
             log.warning("maintenance is on", **why)
 
-    def refuse(self, message: type[Message[object]], call_next: Next) -> Next:
+    def refuse_writes(self, message: type[Message[object]], call_next: Next) -> Next:
         """The step that refuses commands of requests, unless they are ``allowed_in_maintenance``.
 
         It is called twice: early, to spare the work, and again in the transaction, because an
