@@ -58,12 +58,12 @@ def bus_for(
         retries.hold,  # refuses a request while this process runs one with the same Idempotency-Key
         trail.note_refusal,  # records a failure in the audit trail, after the rollback
         authorize,  # checks the grant, its field rules and the rules of the message
-        maintenance.refuse_writes,  # refuses a command during maintenance, unless an answer may be stored
+        maintenance.refuse_writes,  # refuses it during maintenance, unless an answer may be stored
         receive,  # receives the upload of the command, and removes its file in the end
         prepare,  # does slow work, such as hashing, before a connection is taken
         transaction,  # commits before the response is made
         retries.replay,  # returns the stored answer of an Idempotency-Key, else stores this one
-        maintenance.refuse_writes,  # refuses it if maintenance began meanwhile, or no answer was stored
+        maintenance.refuse_writes,  # refuses it if that began meanwhile, or no answer was stored
         finish_job,  # marks the job that sent the command as done, in the same transaction
         trail.record,  # records a success in the audit trail, in the same transaction
         kept.outdate,  # drops cached answers that the command outdates, after the commit
