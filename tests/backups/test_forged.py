@@ -19,6 +19,7 @@ from backstay.backups import making, proving, sqlite
 from backstay.backups.manifest import Manifest, _sealed, _spelled
 from backstay.backups.pipes import Reading
 from backstay.backups.storage import Folder, scratch_folder
+from backstay.cli.output import print_columns, printable
 from backstay.core.backups import BackupError
 from tests.backups.rigs import Place
 
@@ -185,3 +186,9 @@ def test_the_rest_of_a_killed_write_is_removed(tmp_path: Path) -> None:
             f".{NAME}.db.gz.partial",
             f"{NAME}.dump",
         ]
+
+
+def test_a_terminal_obeys_no_reason_of_others(capsys: pytest.CaptureFixture[str]) -> None:
+    print_columns([(NAME, "unproven: \x1b]0;x\x07\n\x9b2J")])
+    assert capsys.readouterr().out == f"{NAME}  unproven: \\x1b]0;x\\x07\\x0a\\x9b2J\n"
+    assert printable("one\n\x1b[2J") == "one\n\\x1b[2J"
