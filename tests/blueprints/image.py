@@ -45,7 +45,8 @@ def build() -> None:
     if base := os.environ.get("BASE_IMAGE"):
         command += ["--build-arg", f"BASE_IMAGE={base}"]
     command += ["--target", "runtime", "--file", "deploy/Dockerfile", "--tag", IMAGE, "."]
-    subprocess.run(command, cwd=ROOT, check=True)
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        sys.exit("The image could not be built: the lines above say why.")
 
 
 def _docker_answers() -> bool:
