@@ -36,7 +36,7 @@ def backup(
     from backstay.backups.making import make
 
     line = _Line()
-    report = asyncio.run(make(settings, address=to, told=line))
+    report = asyncio.run(make(settings, application.name, address=to, told=line))
     line.clear()
     asyncio.run(_record(application, settings, report))
     if report.state is BackupState.FAILED:
@@ -105,7 +105,7 @@ def restore(
     import backstay.composition  # noqa: F401 - loads the models
     from backstay.backups.wish import Wish
 
-    entry, catalogue = _found(wanted, at, settings)
+    entry, catalogue = _found(wanted, at, settings, application.name)
     if catalogue.key is not None and not entry.is_sealed and not unsealed:
         raise BackupError(
             f"{entry.name} was made without BACKUP_KEY, so whoever may write into "
@@ -221,7 +221,7 @@ def _catalogue(settings: "Settings", address: str) -> "Catalogue":
     return Catalogue(storage_of(settings.backup, address), key_of(settings))
 
 
-def _found(wanted: str, at: str, settings: "Settings") -> "tuple[Any, Catalogue]":
+def _found(wanted: str, at: str, settings: "Settings", label: str) -> "tuple[Any, Catalogue]":
     from backstay.backups.catalogue import Catalogue, placed
     from backstay.backups.making import label_of
 
@@ -229,7 +229,7 @@ def _found(wanted: str, at: str, settings: "Settings") -> "tuple[Any, Catalogue]
     folder, name = (None, wanted) if at or wanted == "latest" else placed(wanted)
     if folder is not None:
         catalogue = Catalogue(folder, catalogue.key)
-    return catalogue.find(name, label_of(settings), settings.environment.value), catalogue
+    return catalogue.find(name, label_of(settings, label), settings.environment.value), catalogue
 
 
 async def _record(application: Application, settings: "Settings", report: BackupReport) -> None:
