@@ -1,11 +1,14 @@
 """Shows what the commands that back up and restore print, and with which codes they end."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from backstay.db import sqlite
 from backstay.settings.age import new_identity
+from tests.backups.test_restoring import NEWER
 from tests.cli.conftest import Call
 
 
@@ -30,6 +33,18 @@ def test_a_backup_is_made_listed_and_restored(call: Call, home: Path) -> None:
     assert restored.code == 0
     assert "everybody signs in anew" in restored.output
     assert len(list(home.glob("backstay.db.before-*"))) == 1
+
+
+def test_after_a_rollback_backups_are_recorded_and_restored(call: Call, home: Path) -> None:
+    with closing(sqlite.in_use().module.connect(home / "backstay.db")) as database:
+        for statement in NEWER:
+            database.execute(statement)
+        database.commit()
+        made = call("db", "backup")
+        assert (made.code, "no metric will tell" in made.errors) == (0, False)
+        assert database.execute("SELECT state FROM backups").fetchall() == [("proven",)]
+    restored = call("db", "restore", "latest", "--force")
+    assert "Ended 0 sessions: everybody signs in anew." in restored.output
 
 
 def test_a_backup_is_restored_by_its_file(call: Call, home: Path, tmp_path: Path) -> None:

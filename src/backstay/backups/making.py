@@ -210,12 +210,11 @@ def _copied_file(
     with scratch_folder(catalogue.storage.work_folder) as folder:
         copy = folder / "copy.db"
         sqlite.copy_database(origin.file, copy, stop, told)
-        version, revisions, tables = sqlite.describe(copy, stop, told)
+        source, tables = sqlite.describe(copy, origin.database, stop, told)
         size = copy.stat().st_size
         with copy.open("rb") as file:
             reading = Reading(file, stop, lambda done: told("written", done, size))
             kept = _write(catalogue, f"{name}.db.gz", Compressing(reading), stop)
-    source = Source(kind="sqlite", version=version, name=origin.database, revisions=revisions)
     return _Copied(source, kept, tables)
 
 
@@ -232,10 +231,7 @@ async def _from_server(origin: Origin, catalogue: Catalogue, name: str, told: To
 
         kept = await in_thread(stop, dump)
         tables = await moment.tables(stop, told)
-    source = Source(
-        kind="postgresql", version=moment.version, name=origin.database, revisions=moment.revisions
-    )
-    return _Copied(source, kept, tables)
+    return _Copied(moment.source, kept, tables)
 
 
 def _write(

@@ -21,6 +21,10 @@ _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _ENDING = re.compile(r"\.(db\.gz|dump)(\.age)?")
 
 
+REVISIONS = "SELECT version_num FROM alembic_version"
+RECORD = "SELECT revision, oldest_code FROM schema_revisions"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,12 +45,17 @@ class Table(_Part):
 
 
 class Source(_Part):
-    """The database that was copied; ``revisions`` are those of all histories."""
+    """The database that was copied.
+
+    ``revisions`` are the last ones of all histories. ``record`` has by revision the oldest code
+    that works with it: by this, older code tells whether it works with the backup.
+    """
 
     kind: Literal["sqlite", "postgresql"]
     version: str
     name: str
     revisions: tuple[str, ...]
+    record: dict[str, str | None] = {}
 
 
 class Proof(_Part):

@@ -48,7 +48,7 @@ def _refuse_newer(manifest: Manifest, histories: Histories) -> None:
     revisions = manifest.source.revisions
     if not revisions:
         return
-    found = standing_of(histories, revisions, {})
+    found = standing_of(histories, revisions, manifest.source.record)
     if found.state in {State.AHEAD, State.FOREIGN}:
         told = found.sentence.replace("The database", "The backup", 1)
         version = f"{manifest.backstay_version} of Backstay, {manifest.application_version} of "

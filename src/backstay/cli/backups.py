@@ -143,14 +143,14 @@ async def _restore(
 async def finished(application: Application, options: "EngineOptions") -> list[str]:
     """Bring a restored database to this version, and end its sessions; what to tell of it."""
     from backstay.db import migrate
-    from backstay.db.migrations.standing import State
+    from backstay.db.migrations.standing import FIT, State
 
     notes = []
     if await migrate.state(options, application.histories) is State.BEHIND:
         applied = await migrate.upgrade(options, histories=application.histories)
         notes.append(f"It was of an older version; applied {', '.join(applied)}.")
         notes.append("Run `backstay db upgrade` once more: it seeds what this version needs.")
-    if await migrate.state(options, application.histories) is not State.CURRENT:
+    if await migrate.state(options, application.histories) not in FIT:
         return notes
     return notes + await _left_behind(options)
 
@@ -236,20 +236,20 @@ async def _record(application: Application, settings: "Settings", report: Backup
     """Let metrics and health know of it, if the database has the table for that."""
     from backstay.db import migrate
     from backstay.db.migrations.runner import MigrationError
-    from backstay.db.migrations.standing import State
+    from backstay.db.migrations.standing import FIT
     from backstay.db.options import EngineOptions
     from backstay.features.system.commands.backups import RecordBackup
 
     with suppress(MigrationError):
         options = EngineOptions.of(settings)
-        if await migrate.state(options, application.histories) is State.CURRENT:
+        if await migrate.state(options, application.histories) in FIT:
             backstay = application.compose(settings, for_requests=False)
             try:
                 await backstay.system(RecordBackup.of(report))
             finally:
                 await backstay.close()
             return
-    typer.echo("The database is not of this version, so no metric will tell of it.", err=True)
+    typer.echo("The database does not fit this version, so no metric will tell of it.", err=True)
 
 
 class _Line:
