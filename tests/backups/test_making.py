@@ -46,7 +46,7 @@ def test_an_encrypted_backup_holds_nothing_readable(place: Place) -> None:
     assert data.startswith(b"age-encryption.org/v1")
     assert manifest.encrypted_to in (manifest.encrypted_to, None)
     assert KEY.encode() not in b"".join(each.read_bytes() for each in place.backups.iterdir())
-    with pytest.raises(BackupError, match="sealed with a key: give it as BACKUP_KEY"):
+    with pytest.raises(BackupError, match="was made with BACKUP_KEY: set the key it was made with"):
         place.catalogue.manifest(manifest.name)
 
 

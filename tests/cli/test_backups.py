@@ -54,7 +54,7 @@ def test_a_backup_is_restored_by_its_file(call: Call, home: Path, tmp_path: Path
     assert call("db", "restore", str(file), "--force", "--drop-old", BACKUP_KEY=key).code == 0
     assert not list(home.glob("backstay.db.before-*"))
     without = call("db", "restore", str(file), "--force")
-    assert (without.code, "give it as BACKUP_KEY" in without.errors) == (1, True)
+    assert (without.code, "set the key it was made with" in without.errors) == (1, True)
 
 
 def test_one_without_the_seal_is_refused_unless_asked_for(call: Call, home: Path) -> None:

@@ -224,12 +224,15 @@ def _catalogue(settings: "Settings", address: str) -> "Catalogue":
 def _found(wanted: str, at: str, settings: "Settings", label: str) -> "tuple[Any, Catalogue]":
     from backstay.backups.catalogue import Catalogue, placed
     from backstay.backups.making import label_of
+    from backstay.db.options import EngineOptions
 
     catalogue = _catalogue(settings, at)
     folder, name = (None, wanted) if at or wanted == "latest" else placed(wanted)
     if folder is not None:
         catalogue = Catalogue(folder, catalogue.key)
-    return catalogue.find(name, label_of(settings, label), settings.environment.value), catalogue
+    kind = "sqlite" if EngineOptions.of(settings).is_sqlite else "postgresql"
+    environment = settings.environment.value
+    return catalogue.find(name, label_of(settings, label), environment, kind), catalogue
 
 
 async def _record(application: Application, settings: "Settings", report: BackupReport) -> None:
