@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from backstay.cli.backups import _Line
 from backstay.db import sqlite
 from backstay.settings.age import new_identity
 from tests.backups.test_restoring import NEWER
@@ -73,6 +74,9 @@ def test_one_without_the_seal_is_refused_unless_asked_for(call: Call, home: Path
     [
         (("backup", "--to", "ftp://x"), "ftp:// is no storage of backups"),
         (("backup", "--to", "s3://id:key@bucket"), "without keys"),
+        (("backup", "--to", ""), "An empty text is no storage of backups: name"),
+        (("backups", "--in", " "), "An empty text is no storage"),
+        (("restore", "latest", "--from", ""), "An empty text is no storage"),
         (("restore", "nothing"), "There is no backup nothing in"),
         (("restore", "./some.json"), "is no file of a backup"),
         (("restore", "latest"), "There is no backup of backstay (local)"),
@@ -85,6 +89,34 @@ def test_mistakes_end_with_one_sentence(
     assert ended.code == 1
     assert told in ended.errors
     assert ended.errors.count("\n") <= 2
+
+
+def test_progress_gives_way_to_an_error(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call("db", "backup").code == 0
+    (file,) = (home / ".backups").glob("*.gz")
+    file.write_bytes(file.read_bytes()[:-9])
+    begin = _Line.__init__
+
+    def on_terminal(line: _Line) -> None:
+        begin(line)
+        line._is_shown = True
+
+    monkeypatch.setattr(_Line, "__init__", on_terminal)
+    ended = call("db", "restore", _names(home)[0], "--force")
+    line, _, told = ended.errors.rpartition("\r\x1b[K")
+    assert "read " in line
+    assert told.startswith(f"{file.name} is truncated")
+
+
+def test_a_backup_without_its_key_is_one_row(call: Call, home: Path) -> None:
+    assert call("db", "backup", BACKUP_KEY=new_identity()).code == 0
+    _, row = call("db", "backups").output.splitlines()
+    (name,) = _names(home)
+    assert row.split()[3:5] == ["-", "-"]
+    assert row.endswith("  was made with BACKUP_KEY: set the key it was made with.")
+    assert row.count(name) == 1
 
 
 def test_no_backups_are_told(call: Call) -> None:

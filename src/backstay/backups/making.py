@@ -110,7 +110,7 @@ def key_of(settings: Settings) -> Key | None:
 
 
 async def make(
-    settings: Settings, label: str = "", *, address: str = "", told: Told = untold
+    settings: Settings, label: str = "", *, address: str | None = None, told: Told = untold
 ) -> BackupReport:
     """Make a backup, prove it, and rotate; a fault is in the report, and nothing is raised.
 
