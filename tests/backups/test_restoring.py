@@ -99,10 +99,10 @@ def test_after_a_rollback_compatible_backups_are_restored(place: Place) -> None:
 
 
 def test_a_backup_of_the_other_kind_is_refused(on_file: Place) -> None:
-    on_file.proven()
+    manifest = on_file.proven()
     other = Place(on_file.folder, "postgresql://nobody@127.0.0.1:1/shop", on_file.variables)
     with pytest.raises(BackupError, match="is of SQLite, and DB_URL names PostgreSQL"):
-        other.restore()
+        other.restore(manifest.name)
 
 
 def test_after_a_fault_the_former_database_is_there(

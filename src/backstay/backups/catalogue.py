@@ -119,7 +119,7 @@ class Catalogue:
             )
         raise BackupError(
             f"There is no backup of {application} ({environment}) from "
-            f"{KINDS[kind]} in {self.storage.address}."
+            f"{KINDS[kind]} in {self.storage.address}: `backstay db backups` lists what is there."
         )
 
     def _may_be_latest(self, entry: Entry) -> bool:
