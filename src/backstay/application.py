@@ -175,6 +175,7 @@ class Application:
             return compose(
                 settings,
                 self.features,
+                label=self.name,
                 roles=self.roles,
                 replace=self.replace,
                 provide=self.provide,
@@ -244,7 +245,7 @@ def create_app(
     ``options`` are further attributes of :class:`Application`; see :meth:`Application.create_app`.
     """
     options = {"migrations": None, "templates": None, **options}
-    made = Application("app", features=features, **options)
+    made = Application(PACKAGED.name, features=features, **options)
     return made.create_app(settings, clock=clock, worker=worker)
 
 

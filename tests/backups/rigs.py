@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from backstay.application import PACKAGED
 from backstay.backups.catalogue import Catalogue
@@ -63,7 +63,8 @@ class Place:
     def restore(self, name: str = "latest", *, force: bool = True, drop_old: bool = False) -> str:
         """Restore a backup; the name under which the former database is kept."""
         catalogue, said = self.catalogue, self.said
-        entry = catalogue.find(name, "backstay", "local")
+        kind = make_url(self.url).get_backend_name()
+        entry = catalogue.find(name, "backstay", "local", kind)
         wish = Wish(entry, catalogue, force, drop_old, untold, said.append)
         finish = partial(finished, PACKAGED)
         return asyncio.run(restore(wish, self.settings, PACKAGED.histories, finish))

@@ -4,7 +4,9 @@ import os
 import tracemalloc
 from contextlib import suppress
 
+import obstore
 import pytest
+from obstore.exceptions import BaseError
 
 from backstay.backups import bucket
 from backstay.backups.storage import storage_of
@@ -73,3 +75,14 @@ def test_wrong_keys_are_told_in_a_sentence(on_file: Place, bucket_server: Seawee
 def test_an_address_with_keys_is_no_place_for_backups(on_file: Place) -> None:
     with pytest.raises(BackupError, match="without keys"):
         storage_of(on_file.settings.backup, "s3://id:secret@bucket/prefix")
+
+
+def test_missing_credentials_are_named(on_file: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library then asks the machine for them, as if it were one of AWS."""
+
+    def refuse(*_: object) -> None:
+        raise BaseError("Error performing PUT http://169.254.169.254/latest/api/token")
+
+    monkeypatch.setattr(obstore, "list_with_delimiter", refuse)
+    with pytest.raises(BackupError, match="no credentials for s3://x/y: set BACKUP_S3_ACCESS_KEY"):
+        storage_of(on_file.settings.backup, "s3://x/y").names()

@@ -81,4 +81,4 @@ def _restored(file: Path, environ: dict[str, str], name: str) -> Path | None:
 
 
 def _tables(file: Path) -> dict[str, Table]:
-    return sqlite.describe(file, Stop(), untold)[2]
+    return sqlite.describe(file, "backstay.db", Stop(), untold)[1]

@@ -1,5 +1,6 @@
 """Shows that backups are whole, proven by a restore, and rotated without losing the proven one."""
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -7,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from backstay.application import Application
 from backstay.backups import proving
 from backstay.backups.catalogue import Catalogue
+from backstay.backups.making import label_of
 from backstay.backups.manifest import Manifest
 from backstay.core.backups import BackupError
 from backstay.db import sqlite
 from backstay.db.options import EngineOptions
+from backstay.features.system.commands.backups import MakeBackup
+from backstay.settings import Settings
 from tests.backups.conftest import KEY
 from tests.backups.rigs import Place
 
@@ -41,7 +46,7 @@ def test_an_encrypted_backup_holds_nothing_readable(place: Place) -> None:
     assert data.startswith(b"age-encryption.org/v1")
     assert manifest.encrypted_to in (manifest.encrypted_to, None)
     assert KEY.encode() not in b"".join(each.read_bytes() for each in place.backups.iterdir())
-    with pytest.raises(BackupError, match="sealed with a key: give it as BACKUP_KEY"):
+    with pytest.raises(BackupError, match="was made with BACKUP_KEY: set the key it was made with"):
         place.catalogue.manifest(manifest.name)
 
 
@@ -100,6 +105,25 @@ def test_rotation_keeps_the_last_proven_and_what_others_wrote(
     assert left == {proven.name, reports[1].name, reports[2].name}
     assert [report.removed for report in reports] == [(), (), (reports[0].name,)]
     assert len(list(place.backups.iterdir())) == 7
+
+
+def test_projects_in_one_folder_leave_each_other_alone(on_file: Place) -> None:
+    """Both have a database `backstay.db`, and no `APP_NAME`."""
+    settings = on_file.having(BACKUP_KEEP="1").settings
+    projects = [Application(name, migrations=None, templates=None) for name in ("shop", "pub")]
+    for each in projects * 2:
+        asyncio.run(_let_worker_make(each, settings))
+    kept = [entry.name.partition("-")[0] for entry in on_file.catalogue.entries()]
+    assert sorted(kept) == ["pub", "shop"]
+    assert label_of(on_file.having(APP_NAME="My Shop").settings, "shop") == "my_shop"
+
+
+async def _let_worker_make(project: Application, settings: Settings) -> None:
+    backstay = project.compose(settings)
+    try:
+        assert await backstay.system(MakeBackup()) == "proven"
+    finally:
+        await backstay.close()
 
 
 def _refuse(*_: object) -> None:

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from sqlalchemy import make_url
 
-from backstay.backups import postgres, postgres_beside, postgres_programs
+from backstay.backups import making, postgres, postgres_beside, postgres_programs
 from backstay.core.backups import BackupError
 from backstay.testing import Templates
 from backstay.testing.postgres_server import PostgresServer
@@ -131,6 +132,31 @@ def test_the_password_is_in_no_argument_and_no_variable(
     limited.made()
     assert any("pg_dump" in each for each in seen)
     assert [each for each in seen if "p'ass" in each] == []
+
+
+@pytest.mark.parametrize("name", ["PGPASSWORD", "PGPASSFILE"])
+def test_a_password_that_connects_also_dumps(
+    limited: Place, on_server: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "pgpass").write_text("*:*:*:*:p'ass\n")
+    (tmp_path / "pgpass").chmod(0o600)
+    user = make_url(limited.url).username
+    _execute(on_server.url, f'ALTER ROLE "{user}" CREATEDB')
+    monkeypatch.setenv(name, "p'ass" if name == "PGPASSWORD" else str(tmp_path / "pgpass"))
+    without = Place(limited.folder, limited.url.replace(":p'ass", ""), limited.variables)
+    assert without.proven().tables["users"].rows == 1
+
+
+def test_a_dump_that_fails_leaves_no_part(
+    on_server: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failing = tmp_path / "pg_dump"
+    failing.write_text("#!/bin/sh\necho 'pg_dump: error: no' >&2\nexit 1\n")
+    failing.chmod(0o755)
+    programs = postgres_programs.Programs(tmp_path, 18)
+    monkeypatch.setattr(making, "programs_for", lambda *_: programs)
+    assert on_server.made().reason == "pg_dump: no."
+    assert list(on_server.backups.iterdir()) == []
 
 
 def test_what_a_dump_lacks_is_copied(on_server: Place) -> None:

@@ -78,11 +78,31 @@ def test_a_backup_of_a_newer_version_is_refused(
         place.restore()
 
 
+NEWER = (
+    "UPDATE alembic_version SET version_num = 'platform_9999'",
+    "INSERT INTO schema_revisions (revision) VALUES ('platform_9999')",
+)
+"""What an upgrade by newer code leaves that only adds to the schema."""
+
+
+def test_after_a_rollback_compatible_backups_are_restored(place: Place) -> None:
+    for statement in NEWER:
+        place.run(statement)
+    assert place.proven().source.record["platform_9999"] is None
+    place.run("UPDATE users SET name = 'changed'")
+    place.restore(drop_old=True)
+    assert place.run("SELECT name FROM users") != [("changed",)]
+    place.run("UPDATE schema_revisions SET oldest_code = revision WHERE revision LIKE '%9999'")
+    place.proven()
+    with pytest.raises(BackupError, match="The backup was migrated by a newer version"):
+        place.restore()
+
+
 def test_a_backup_of_the_other_kind_is_refused(on_file: Place) -> None:
-    on_file.proven()
+    manifest = on_file.proven()
     other = Place(on_file.folder, "postgresql://nobody@127.0.0.1:1/shop", on_file.variables)
     with pytest.raises(BackupError, match="is of SQLite, and DB_URL names PostgreSQL"):
-        other.restore()
+        other.restore(manifest.name)
 
 
 def test_after_a_fault_the_former_database_is_there(

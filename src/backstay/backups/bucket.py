@@ -21,6 +21,13 @@ _PART = 8 << 20
 """Bytes of one part, of which about eight are in memory; S3 takes 10,000, which are 80 GB."""
 
 
+_MACHINE_OF_AWS = "http://169.254.169.254/"
+"""Where a machine of AWS is asked for its credentials if none are given."""
+_NO_CREDENTIALS = (
+    "There are no credentials for {}: set BACKUP_S3_ACCESS_KEY_ID and BACKUP_S3_SECRET_ACCESS_KEY."
+)
+
+
 def bucket_of(address: str, settings: "BackupSettings") -> "Bucket":
     """The storage at ``s3://bucket/prefix``; what the settings lack, the variables of AWS tell.
 
@@ -110,6 +117,8 @@ class Bucket:
             raise BackupError(f"{self.address} lacks it, or is no bucket.") from error
         except BaseError as error:
             text = " ".join(str(error).split("\n\nDebug source")[0].split())
+            if _MACHINE_OF_AWS in text:
+                raise BackupError(_NO_CREDENTIALS.format(self.address)) from error
             raise BackupError(f"The storage {self.address} refuses: {text[:300]}.") from error
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backstay.backups.encryption import Key
-from backstay.backups.manifest import Manifest
+from backstay.backups.manifest import KINDS, Manifest, OtherKey
 from backstay.backups.storage import MANIFEST, MOMENT, Folder, Storage, is_name
 from backstay.core.backups import BackupError
 
@@ -18,13 +18,15 @@ _MOST = 1 << 24
 class Entry:
     """A backup in a storage; ``fault`` says why its manifest cannot be used.
 
-    ``is_sealed`` says that whoever made it had the key.
+    ``is_sealed`` says that whoever made it had the key. ``claimed`` is what a manifest says that
+    nobody can vouch for without its key.
     """
 
     name: str
     manifest: Manifest | None
     is_sealed: bool = False
     fault: str = ""
+    claimed: Manifest | None = None
 
 
 class Catalogue:
@@ -50,7 +52,8 @@ class Catalogue:
         try:
             manifest, is_sealed = self.manifest(name)
         except BackupError as error:
-            return Entry(name, None, fault=str(error))
+            claimed = error.claimed if isinstance(error, OtherKey) else None
+            return Entry(name, None, fault=str(error), claimed=claimed)
         return Entry(name, manifest, is_sealed)
 
     def manifest(self, name: str) -> tuple[Manifest, bool]:
@@ -84,31 +87,44 @@ class Catalogue:
             if each.startswith(f"{name}."):
                 self.storage.delete(each)
 
-    def find(self, wanted: str, application: str, environment: str) -> Entry:
-        """The backup of a name, or the latest proven one of an application.
+    def find(self, wanted: str, application: str, environment: str, kind: str) -> Entry:
+        """The backup of a name, or the latest proven one of an application's kind of database.
 
         With a key, ``latest`` is one that was sealed with it: nobody else can put one in its place.
 
         Raises:
-            BackupError: there is none.
+            BackupError: there is none, or a newer one lacks its key.
         """
         if wanted != "latest":
             manifest, is_sealed = self.manifest(wanted)
             return Entry(wanted, manifest, is_sealed)
-        own = [each for each in self.entries() if each.manifest is not None
-               and each.manifest.is_of(application, environment)]  # fmt: skip
-        for each in own:
-            is_proven = each.manifest is not None and each.manifest.is_proven
-            if is_proven and (self.key is None or each.is_sealed):
-                return each
+        own = [each for each in self.entries() if (found := each.manifest or each.claimed)
+               and found.is_of(application, environment, kind)]  # fmt: skip
+        latest = next(
+            (number for number, each in enumerate(own) if self._may_be_latest(each)), None
+        )
+        if locked := [each for each in own[:latest] if each.fault]:
+            older = "" if latest is None else (
+                f" Only an older one, {own[latest].name}, can be read: name it to restore that."
+            )  # fmt: skip
+            more = f" So it is with {len(locked) - 1} more." if len(locked) > 1 else ""
+            raise BackupError(f"{locked[0].fault}{more}{older}")
+        if latest is not None:
+            return own[latest]
+        sealed = "" if self.key is None else " and sealed with BACKUP_KEY"
         if own:
             raise BackupError(
-                f"No backup in {self.storage.address} is proven: name one to restore it all the "
-                f"same, such as {own[0].name}."
+                f"No backup in {self.storage.address} is proven{sealed}: name one to restore it "
+                f"all the same, such as {own[0].name}."
             )
         raise BackupError(
-            f"There is no backup of {application} ({environment}) in {self.storage.address}."
+            f"There is no backup of {application} ({environment}) from "
+            f"{KINDS[kind]} in {self.storage.address}: `backstay db backups` lists what is there."
         )
+
+    def _may_be_latest(self, entry: Entry) -> bool:
+        is_proven = entry.manifest is not None and entry.manifest.is_proven
+        return is_proven and (self.key is None or entry.is_sealed)
 
     def rotate(self, keep: int, like: Manifest) -> tuple[str, ...]:
         """Remove the oldest backups of the same database, and return their names.
@@ -147,7 +163,8 @@ def placed(wanted: str) -> tuple[Folder | None, str]:
 def _moment(entry: Entry) -> tuple[datetime, str]:
     """When a backup was made, by its manifest; by its name, to the second, if that is faulty."""
     named = datetime.strptime(entry.name.split("-")[1], MOMENT).replace(tzinfo=UTC)
-    return entry.manifest.made_at if entry.manifest else named, entry.name
+    found = entry.manifest or entry.claimed
+    return found.made_at if found else named, entry.name
 
 
 def shown(entries: list[Entry]) -> Iterator[tuple[str, ...]]:
@@ -155,7 +172,8 @@ def shown(entries: list[Entry]) -> Iterator[tuple[str, ...]]:
     for each in entries:
         found = each.manifest
         if found is None:
-            yield each.name, "", "", "", each.fault
+            told = each.fault.replace(f" of {each.name}", "").removeprefix(f"{each.name} ")
+            yield each.name, f"{_moment(each)[0]:%Y-%m-%d %H:%M}", "-", "-", told
             continue
         proof = found.proof
         told = "unproven: its proof was interrupted" if proof is None else (

@@ -31,6 +31,10 @@ _PGBOUNCER = (
 )
 
 
+_NO_PROJECT = ("", "packaged")
+"""How applications are called that no project made: they are told apart by `APP_NAME` alone."""
+
+
 def untold(what: str, done: float, total: float) -> None:
     """Tell nobody of progress."""
 
@@ -55,8 +59,8 @@ class Origin:
     pg_bin: str | None
 
     @classmethod
-    def of(cls, settings: Settings) -> "Origin":
-        """The database of the settings.
+    def of(cls, settings: Settings, label: str = "") -> "Origin":
+        """The database of the settings; ``label`` is that of the application.
 
         Raises:
             BackupError: ``BACKUP_DB_URL`` names another one, or lacks behind PgBouncer.
@@ -70,7 +74,7 @@ class Origin:
         if make_url(url).database != make_url(options.url).database and not options.is_sqlite:
             raise BackupError("BACKUP_DB_URL names another database than DB_URL.")
         return cls(
-            label_of(settings),
+            label_of(settings, label),
             settings.environment.value,
             settings.app.version,
             __version__,
@@ -85,9 +89,14 @@ class Origin:
         return self.file.name if self.file else make_url(self.url).database or ""
 
 
-def label_of(settings: Settings) -> str:
-    """The name of the application in lower-case letters, with which names of backups begin."""
-    return re.sub(r"[^a-z0-9]+", "_", settings.app.name.lower()).strip("_0123456789") or "backstay"
+def label_of(settings: Settings, label: str) -> str:
+    """`APP_NAME`, else ``label``, in lower-case letters: names of backups begin with it.
+
+    Two projects that share a bucket must not rotate each other's backups.
+    """
+    is_named = settings.app.name != type(settings.app).model_fields["name"].default
+    name = settings.app.name if is_named or label in _NO_PROJECT else label
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789") or "backstay"
 
 
 def key_of(settings: Settings) -> Key | None:
@@ -100,7 +109,9 @@ def key_of(settings: Settings) -> Key | None:
     return Key(key.get_secret_value()) if key else None
 
 
-async def make(settings: Settings, *, address: str = "", told: Told = untold) -> BackupReport:
+async def make(
+    settings: Settings, label: str = "", *, address: str | None = None, told: Told = untold
+) -> BackupReport:
     """Make a backup, prove it, and rotate; a fault is in the report, and nothing is raised.
 
     A backup that cannot be proven is kept.
@@ -113,7 +124,7 @@ async def make(settings: Settings, *, address: str = "", told: Told = untold) ->
     try:
         catalogue = Catalogue(storage_of(settings.backup, address), key_of(settings))
         location = catalogue.storage.address
-        origin = Origin.of(settings)
+        origin = Origin.of(settings, label)
         manifest = await _kept(origin, catalogue, told)
         proof = await prove(manifest, catalogue, origin.url, origin.pg_bin, told)
         manifest = manifest.model_copy(update={"proof": proof})
@@ -199,12 +210,11 @@ def _copied_file(
     with scratch_folder(catalogue.storage.work_folder) as folder:
         copy = folder / "copy.db"
         sqlite.copy_database(origin.file, copy, stop, told)
-        version, revisions, tables = sqlite.describe(copy, stop, told)
+        source, tables = sqlite.describe(copy, origin.database, stop, told)
         size = copy.stat().st_size
         with copy.open("rb") as file:
             reading = Reading(file, stop, lambda done: told("written", done, size))
             kept = _write(catalogue, f"{name}.db.gz", Compressing(reading), stop)
-    source = Source(kind="sqlite", version=version, name=origin.database, revisions=revisions)
     return _Copied(source, kept, tables)
 
 
@@ -221,10 +231,7 @@ async def _from_server(origin: Origin, catalogue: Catalogue, name: str, told: To
 
         kept = await in_thread(stop, dump)
         tables = await moment.tables(stop, told)
-    source = Source(
-        kind="postgresql", version=moment.version, name=origin.database, revisions=moment.revisions
-    )
-    return _Copied(source, kept, tables)
+    return _Copied(moment.source, kept, tables)
 
 
 def _write(

@@ -6,6 +6,7 @@ Its bytes are one spelling of its content with a seal over it, so that every cha
 import hashlib
 import json
 import re
+from contextlib import suppress
 from hmac import compare_digest
 from typing import Annotated, Any, Literal, Self
 
@@ -21,8 +22,19 @@ _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _ENDING = re.compile(r"\.(db\.gz|dump)(\.age)?")
 
 
+KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+REVISIONS = "SELECT version_num FROM alembic_version"
+RECORD = "SELECT revision, oldest_code FROM schema_revisions"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OtherKey(BackupError):
+    """A manifest cannot be used without its key, or is damaged; ``claimed`` is what it says."""
+
+    claimed: "Manifest | None" = None
 
 
 class File(_Part):
@@ -41,12 +53,17 @@ class Table(_Part):
 
 
 class Source(_Part):
-    """The database that was copied; ``revisions`` are those of all histories."""
+    """The database that was copied.
+
+    ``revisions`` are the last ones of all histories. ``record`` has by revision the oldest code
+    that works with it: by this, older code tells whether it works with the backup.
+    """
 
     kind: Literal["sqlite", "postgresql"]
     version: str
     name: str
     revisions: tuple[str, ...]
+    record: dict[str, str | None] = {}
 
 
 class Proof(_Part):
@@ -99,16 +116,16 @@ class Manifest(_Part):
         """Whether it was restored and compared."""
         return self.proof is not None and self.proof.proven
 
-    def is_of(self, application: str, environment: str) -> bool:
-        """Whether it is of the same application in the same environment."""
-        return (self.application, self.environment) == (application, environment)
+    def is_of(self, application: str, environment: str, kind: str) -> bool:
+        """Whether it is of an application in an environment, and of a kind of database."""
+        its = self.application, self.environment, self.source.kind
+        return its == (application, environment, kind)
 
     def is_beside(self, other: "Manifest") -> bool:
         """Whether it is of the same database as another one."""
         mine, its = self.source, other.source
-        return self.is_of(other.application, other.environment) and (
-            (mine.kind, mine.name) == (its.kind, its.name)
-        )
+        is_own = self.is_of(other.application, other.environment, its.kind)
+        return is_own and mine.name == its.name
 
     def sealed(self, key: Key | None) -> bytes:
         """The file of the manifest, sealed with the key if there is one."""
@@ -134,17 +151,30 @@ class Manifest(_Part):
             raise BackupError(_DAMAGED.format(name))
         is_keyed = kind == _KEYED
         if is_keyed and key is None:
-            raise BackupError(f"{name} is sealed with a key: give it as BACKUP_KEY.")
+            raise cls._locked(
+                f"{name} was made with BACKUP_KEY: set the key it was made with.", content
+            )
         expected = _sealed(_spelled(content), key if is_keyed else None)[1]
         if not compare_digest(seal.encode(), expected.encode()):
-            other = " or sealed with another key than BACKUP_KEY" if is_keyed else ""
-            raise BackupError(f"The manifest of {name} is damaged{other}.")
+            if is_keyed:
+                told = (
+                    f"The manifest of {name} is damaged or sealed with another key than BACKUP_KEY"
+                )
+                raise cls._locked(f"{told}: set the key it was made with.", content)
+            raise BackupError(_DAMAGED.format(name))
         if content.get("format") != FORMAT:
             raise BackupError(f"{name} was made by a newer version of Backstay: install that.")
         try:
             return cls.model_validate(content), is_keyed
         except ValidationError:
             raise BackupError(_DAMAGED.format(name)) from None
+
+    @classmethod
+    def _locked(cls, told: str, content: Any) -> OtherKey:
+        error = OtherKey(told)
+        with suppress(ValidationError):
+            error.claimed = cls.model_validate(content)
+        return error
 
 
 def _spelled(content: Any) -> bytes:

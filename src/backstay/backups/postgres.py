@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import URL, make_url
 
-from backstay.backups.manifest import Table
+from backstay.backups.manifest import RECORD, REVISIONS, Table
+from backstay.backups.manifest import Source as Database
 from backstay.backups.pipes import Source, Stop, Told
 from backstay.backups.postgres_programs import Programs, last_words, service
 from backstay.core.backups import BackupError
@@ -89,9 +90,8 @@ class Snapshot:
     """A moment of a database, which lasts as long as its transaction."""
 
     id: str
-    version: str
     major: int
-    revisions: tuple[str, ...]
+    source: Database
     connection: Any
 
     async def tables(self, stop: Stop, told: Told) -> dict[str, Table]:
@@ -108,8 +108,14 @@ async def snapshot(url: str) -> AsyncIterator[Snapshot]:
             version = await connection.fetchval("SHOW server_version")
             number = int(await connection.fetchval("SHOW server_version_num"))
             found = await connection.fetchval("SELECT pg_export_snapshot()")
-            revisions = await _revisions(connection)
-            yield Snapshot(found, version, number // 10_000, revisions, connection)
+            source = Database(
+                kind="postgresql",
+                version=version,
+                name=make_url(url).database or "",
+                revisions=tuple(sorted(row[0] for row in await _rows(connection, REVISIONS))),
+                record=dict(map(tuple, await _rows(connection, RECORD))),
+            )
+            yield Snapshot(found, number // 10_000, source, connection)
 
 
 async def _fix_text_forms(connection: Any) -> None:
@@ -117,11 +123,12 @@ async def _fix_text_forms(connection: Any) -> None:
         await connection.execute("SELECT set_config($1, $2, false)", name, value)
 
 
-async def _revisions(connection: Any) -> tuple[str, ...]:
-    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
-        return ()
-    rows = await connection.fetch("SELECT version_num FROM alembic_version ORDER BY 1")
-    return tuple(row[0] for row in rows)
+async def _rows(connection: Any, statement: str) -> list[Any]:
+    """The rows of a query; none if the table is not there, which must not end the snapshot."""
+    table = statement.rpartition(" ")[2]
+    if await connection.fetchval("SELECT to_regclass($1)", table) is None:
+        return []
+    return list(await connection.fetch(statement))
 
 
 async def tables(connection: Any, stop: Stop, told: Told) -> dict[str, Table]:

@@ -22,6 +22,7 @@ _INSTALLED = (
     "/opt/homebrew/opt/*postgresql*/bin",
     "/opt/homebrew/opt/libpq/bin",
 )
+_OF_PASSWORDS = "PGPASSWORD", "PGPASSFILE"
 _SAID = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
@@ -98,7 +99,9 @@ def _major(folder: Path) -> int | None:
 def service(url: URL, database: str | None = None) -> Iterator[dict[str, str]]:
     """The environment in which libpq finds an address, password included, in a file of 0600.
 
-    Neither the arguments nor the environment of a program then hold a password.
+    Neither the arguments nor the environment of a program then hold a password, unless this
+    process has it from ``PGPASSWORD``, as other commands take it. Other variables of libpq would
+    lead elsewhere.
     """
     given = {name: value for name, value in _parameters(url) if value}
     given["dbname"] = database or given.get("dbname", "")
@@ -108,7 +111,8 @@ def service(url: URL, database: str | None = None) -> Iterator[dict[str, str]]:
     with NamedTemporaryFile("w", prefix="backstay-pg-", suffix=".conf") as file:
         file.write(f"[backstay]\n{lines}")
         file.flush()
-        own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        own = {name: value for name, value in os.environ.items()
+               if not name.startswith("PG") or name in _OF_PASSWORDS}  # fmt: skip
         yield {**own, "PGSERVICEFILE": file.name, "PGSERVICE": "backstay", "LC_ALL": "C.UTF-8"}
 
 

@@ -205,9 +205,9 @@ def check_file(manifest: Manifest, file: Path, stop: Stop, told: Told) -> None:
     found = list(sqlite.faults(file, stop, told))
     if found:
         raise BackupError(f"The restored database is faulty: {'; '.join(found)}.")
-    _, revisions, tables = sqlite.describe(file, stop, told)
+    source, tables = sqlite.describe(file, manifest.source.name, stop, told)
     compare(manifest, tables)
-    if revisions != manifest.source.revisions:
+    if source.revisions != manifest.source.revisions:
         raise BackupError("The restored database has other revisions than the manifest says.")
 
 

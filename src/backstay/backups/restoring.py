@@ -6,7 +6,7 @@ from secrets import token_hex
 
 from backstay.backups import restoring_file, restoring_server
 from backstay.backups.making import Origin
-from backstay.backups.manifest import Manifest
+from backstay.backups.manifest import KINDS, Manifest
 from backstay.backups.wish import Finish, Wish
 from backstay.core.backups import BackupError
 from backstay.db.migrations.runner import Histories
@@ -36,10 +36,9 @@ async def restore(wish: Wish, settings: Settings, histories: Histories, finish: 
 
 def _refuse_other_kind(manifest: Manifest, options: EngineOptions) -> None:
     kind = "sqlite" if options.is_sqlite else "postgresql"
-    names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
     if manifest.source.kind != kind:
         raise BackupError(
-            f"{manifest.name} is of {names[manifest.source.kind]}, and DB_URL names {names[kind]}: "
+            f"{manifest.name} is of {KINDS[manifest.source.kind]}, and DB_URL names {KINDS[kind]}: "
             "restore it to a database of its own kind, and move that with `backstay db copy`."
         )
 
@@ -48,7 +47,7 @@ def _refuse_newer(manifest: Manifest, histories: Histories) -> None:
     revisions = manifest.source.revisions
     if not revisions:
         return
-    found = standing_of(histories, revisions, {})
+    found = standing_of(histories, revisions, manifest.source.record)
     if found.state in {State.AHEAD, State.FOREIGN}:
         told = found.sentence.replace("The database", "The backup", 1)
         version = f"{manifest.backstay_version} of Backstay, {manifest.application_version} of "

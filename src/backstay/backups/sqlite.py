@@ -7,7 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from backstay.backups.manifest import Table
+from backstay.backups.manifest import RECORD, REVISIONS, Source, Table
 from backstay.backups.pipes import Stop, Stopped, Told
 from backstay.core.backups import BackupError
 from backstay.db import sqlite
@@ -68,10 +68,17 @@ def _copy(origin: Any, target: Any, watch: _Watch) -> None:
     origin.backup(target, pages=_PAGES, progress=watch, sleep=0.005)
 
 
-def describe(file: Path, stop: Stop, told: Told) -> tuple[str, tuple[str, ...], dict[str, Table]]:
-    """The version of SQLite, the revisions of the schema, and every table of a file."""
+def describe(file: Path, name: str, stop: Stop, told: Told) -> tuple[Source, dict[str, Table]]:
+    """A file that is a copy of the database ``name``: its version and schema, and every table."""
     with explained(f"{file.name} cannot be read"), _opened(file, "ro") as database:
-        return sqlite.in_use().version_text, _revisions(database), tables(database, stop, told)
+        source = Source(
+            kind="sqlite",
+            version=sqlite.in_use().version_text,
+            name=name,
+            revisions=tuple(sorted(row[0] for row in _rows(database, REVISIONS))),
+            record=dict(_rows(database, RECORD)),
+        )
+        return source, tables(database, stop, told)
 
 
 def tables(database: Any, stop: Stop, told: Told) -> dict[str, Table]:
@@ -141,12 +148,12 @@ def require_room(folder: Path, size: int) -> None:
         )
 
 
-def _revisions(database: Any) -> tuple[str, ...]:
+def _rows(database: Any, statement: str) -> list[Any]:
+    """The rows of a query; none if the table is not there."""
     try:
-        return tuple(sorted(row[0] for row in database.execute(
-            "SELECT version_num FROM alembic_version")))  # fmt: skip
+        return list(database.execute(statement))
     except sqlite.in_use().module.OperationalError:
-        return ()
+        return []
 
 
 @contextmanager

@@ -131,13 +131,15 @@ class Folder:
                     each.unlink()
 
 
-def storage_of(settings: "BackupSettings", address: str = "") -> Storage:
+def storage_of(settings: "BackupSettings", address: str | None = None) -> Storage:
     """The storage of an address, by default that of the settings.
 
     Raises:
         BackupError: the address is none, or the extra is missing that it needs.
     """
-    address = address or settings.dir
+    address = settings.dir if address is None else address
+    if not address.strip():
+        raise BackupError("An empty text is no storage of backups: name a folder, or s3://bucket.")
     scheme = urlsplit(address).scheme if "://" in address else ""
     if scheme == "s3":
         from backstay.backups.bucket import bucket_of

@@ -5,7 +5,7 @@ import json
 import sys
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -24,7 +24,7 @@ _UNPROVEN = 3
 
 
 def backup(
-    to: Annotated[str, typer.Option(metavar="URL", help=_ELSEWHERE)] = "",
+    to: Annotated[str | None, typer.Option(metavar="URL", help=_ELSEWHERE)] = None,
 ) -> None:
     """Back the database up while it is in use, and prove the backup by restoring it.
 
@@ -35,9 +35,8 @@ def backup(
     from backstay.backups.catalogue import readable
     from backstay.backups.making import make
 
-    line = _Line()
-    report = asyncio.run(make(settings, address=to, told=line))
-    line.clear()
+    with _Line() as line:
+        report = asyncio.run(make(settings, application.name, address=to, told=line))
     asyncio.run(_record(application, settings, report))
     if report.state is BackupState.FAILED:
         raise BackupError(f"No backup was made: {report.reason}")
@@ -53,7 +52,7 @@ def backup(
 
 
 def backups(
-    at: Annotated[str, typer.Option("--in", metavar="URL", help=_ELSEWHERE)] = "",
+    at: Annotated[str | None, typer.Option("--in", metavar="URL", help=_ELSEWHERE)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """List the backups, newest first, and whether each is proven."""
@@ -85,7 +84,7 @@ def restore(
         str,
         typer.Argument(metavar="FILE|NAME|latest", help="A file of a backup, its name, or latest."),
     ],
-    at: Annotated[str, typer.Option("--from", metavar="URL", help=_ELSEWHERE)] = "",
+    at: Annotated[str | None, typer.Option("--from", metavar="URL", help=_ELSEWHERE)] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Even if the database holds data.")
     ] = False,
@@ -105,16 +104,16 @@ def restore(
     import backstay.composition  # noqa: F401 - loads the models
     from backstay.backups.wish import Wish
 
-    entry, catalogue = _found(wanted, at, settings)
+    entry, catalogue = _found(wanted, at, settings, application.name)
     if catalogue.key is not None and not entry.is_sealed and not unsealed:
         raise BackupError(
             f"{entry.name} was made without BACKUP_KEY, so whoever may write into "
             f"{catalogue.storage.address} may have made it, or changed it: to restore it all the "
             "same, add --unsealed."
         )
-    line = _Line()
-    wish = Wish(entry, catalogue, force, drop_old, line, line.say)
-    asyncio.run(_restore(wish, application, settings, line))
+    with _Line() as line:
+        wish = Wish(entry, catalogue, force, drop_old, line, line.say)
+        asyncio.run(_restore(wish, application, settings, line))
 
 
 async def _restore(
@@ -143,14 +142,14 @@ async def _restore(
 async def finished(application: Application, options: "EngineOptions") -> list[str]:
     """Bring a restored database to this version, and end its sessions; what to tell of it."""
     from backstay.db import migrate
-    from backstay.db.migrations.standing import State
+    from backstay.db.migrations.standing import FIT, State
 
     notes = []
     if await migrate.state(options, application.histories) is State.BEHIND:
         applied = await migrate.upgrade(options, histories=application.histories)
         notes.append(f"It was of an older version; applied {', '.join(applied)}.")
         notes.append("Run `backstay db upgrade` once more: it seeds what this version needs.")
-    if await migrate.state(options, application.histories) is not State.CURRENT:
+    if await migrate.state(options, application.histories) not in FIT:
         return notes
     return notes + await _left_behind(options)
 
@@ -179,12 +178,14 @@ async def _left_behind(options: "EngineOptions") -> list[str]:
             await connection.execute(delete(MaintenanceRow))
     finally:
         await engine.dispose()
-    notes = [f"Ended {sessions} sessions: everybody signs in anew."]
+    ended_now = "1 session" if sessions == 1 else f"{sessions} sessions"
+    notes = [f"Ended {ended_now}: everybody signs in anew."]
     if was_on:
         notes.append("Maintenance was on when the backup was made; it is off.")
     if waiting:
+        jobs = "1 job was" if waiting == 1 else f"{waiting} jobs were"
         notes.append(
-            f"{waiting} jobs were unfinished then and will run, even if they ran since: "
+            f"{jobs} unfinished then and will run, even if run since: "
             "look at the table jobs before you start a worker."
         )
     return notes
@@ -213,7 +214,7 @@ async def _reset_caches(application: Application, settings: "Settings") -> list[
     return ["Cleared the cached answers on Redis."]
 
 
-def _catalogue(settings: "Settings", address: str) -> "Catalogue":
+def _catalogue(settings: "Settings", address: str | None) -> "Catalogue":
     from backstay.backups.catalogue import Catalogue
     from backstay.backups.making import key_of
     from backstay.backups.storage import storage_of
@@ -221,35 +222,40 @@ def _catalogue(settings: "Settings", address: str) -> "Catalogue":
     return Catalogue(storage_of(settings.backup, address), key_of(settings))
 
 
-def _found(wanted: str, at: str, settings: "Settings") -> "tuple[Any, Catalogue]":
+def _found(
+    wanted: str, at: str | None, settings: "Settings", label: str
+) -> "tuple[Any, Catalogue]":
     from backstay.backups.catalogue import Catalogue, placed
     from backstay.backups.making import label_of
+    from backstay.db.options import EngineOptions
 
     catalogue = _catalogue(settings, at)
-    folder, name = (None, wanted) if at or wanted == "latest" else placed(wanted)
+    folder, name = (None, wanted) if at is not None or wanted == "latest" else placed(wanted)
     if folder is not None:
         catalogue = Catalogue(folder, catalogue.key)
-    return catalogue.find(name, label_of(settings), settings.environment.value), catalogue
+    kind = "sqlite" if EngineOptions.of(settings).is_sqlite else "postgresql"
+    environment = settings.environment.value
+    return catalogue.find(name, label_of(settings, label), environment, kind), catalogue
 
 
 async def _record(application: Application, settings: "Settings", report: BackupReport) -> None:
     """Let metrics and health know of it, if the database has the table for that."""
     from backstay.db import migrate
     from backstay.db.migrations.runner import MigrationError
-    from backstay.db.migrations.standing import State
+    from backstay.db.migrations.standing import FIT
     from backstay.db.options import EngineOptions
     from backstay.features.system.commands.backups import RecordBackup
 
     with suppress(MigrationError):
         options = EngineOptions.of(settings)
-        if await migrate.state(options, application.histories) is State.CURRENT:
+        if await migrate.state(options, application.histories) in FIT:
             backstay = application.compose(settings, for_requests=False)
             try:
                 await backstay.system(RecordBackup.of(report))
             finally:
                 await backstay.close()
             return
-    typer.echo("The database is not of this version, so no metric will tell of it.", err=True)
+    typer.echo("The database does not fit this version, so no metric will tell of it.", err=True)
 
 
 class _Line:
@@ -267,6 +273,13 @@ class _Line:
         share = f"{done / total:.0%}" if total else f"{done / 2**20:.1f} MiB"
         sys.stderr.write(f"\r\x1b[K{what} {share}")
         sys.stderr.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the line, before an error is told in its place, too."""
+        self.clear()
 
     def say(self, text: str) -> None:
         """Print a sentence in place of the line."""

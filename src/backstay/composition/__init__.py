@@ -149,6 +149,7 @@ def compose(
     settings: Settings,
     features: Sequence[Feature] | None = None,
     *,
+    label: str = "",
     roles: Sequence[RoleSpec] = (),
     replace: Mapping[Any, Any] = MappingProxyType({}),
     provide: Mapping[Any, Any] = MappingProxyType({}),
@@ -187,7 +188,7 @@ def compose(
     health = health_for(adapters, outbox.store, channel, schema, backups, lacks_mail=lacks_mail)
     schedule = settled((each for feature in features for each in feature.schedule), settings)
     read_for_scrapes(adapters, outbox.store, health, schedule, backups)
-    services = _services(settings, adapters, features, outbox.store, health) | mail
+    services = _services(settings, label, adapters, features, outbox.store, health) | mail
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services, own.provided)
     registry.faults += role_faults(roles, features, registry.finders.values())
     registry.faults += owner_faults(models)
@@ -234,6 +235,7 @@ def _worker_context(
 
 def _services(
     settings: Settings,
+    label: str,
     adapters: Adapters,
     features: Sequence[Feature],
     store: JobStore,
@@ -242,7 +244,7 @@ def _services(
     """By port: the services that handlers receive and that are the same for every message."""
     return {
         AccessTokens: adapters.tokens,
-        Backups: BackupsOfProcess(settings),
+        Backups: BackupsOfProcess(settings, label),
         BreachedPasswords: adapters.breached,
         Cache: adapters.cache,
         Clock: adapters.clock,

@@ -50,10 +50,10 @@ class BackupLog:
 class BackupsOfProcess:
     """Implements the port: what makes backups is loaded when the first one is due."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, label: str) -> None:
+        self._settings, self._label = settings, label
 
     async def make(self) -> BackupReport:
         from backstay.backups.making import make
 
-        return await make(self._settings)
+        return await make(self._settings, self._label)
