@@ -188,9 +188,7 @@ async def test_what_nobody_declared_is_never_dropped(shop: Shop, stack: ExitStac
         f"Models and database differ, remove index: {lost.name}.",
         "Models and database differ, remove table: gone.",
     ]
-    assert remarks.pop(0) == (
-        "The column orders.extra is in no model any more: it is left until a migration drops it."
-    )
+    assert remarks.pop(0).startswith("The column orders.extra is in no model any more: it is left")
     assert [told.partition(" belongs")[0] for told in remarks] == [
         "The column remark of orders",
         "The index ix_operator of orders",
