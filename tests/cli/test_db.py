@@ -184,6 +184,15 @@ def test_an_older_version_says_that_it_works(tmp_path: Path, command: Call, shop
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_what_was_applied_is_told_before_a_fault(tmp_path: Path, command: Call, shop: str) -> None:
+    write(tmp_path / "migrations", 1, 'op.drop_column("users", "name")')
+    failed = command("upgrade", BACKSTAY_APP=shop)
+    assert (failed.code, "Applied shop_0001." in failed.output) == (1, True)
+    assert "The database has no column users.name." in failed.errors
+    assert "take it out of the model" in failed.errors
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_hazardous_migrations_are_named(tmp_path: Path, command: Call, shop: str) -> None:
     assert command("lint", BACKSTAY_APP=shop).code == 0
     assert command("lint", BACKSTAY_APP=shop.replace("bare", "still")).output == (

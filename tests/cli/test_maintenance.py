@@ -37,6 +37,9 @@ def test_maintenance_is_switched_and_shown(call: Call) -> None:
     assert [line.split()[0] for line in shown.splitlines()] == [
         *("maintenance", "since", "until", "operator", "reason", "running")
     ]
+    again = call("maintenance", "on").output
+    assert again.startswith("Maintenance is on until you switch it off: requests"), again
+    assert "until" not in call("maintenance", "status").output
     drained = call("worker", "--drain")
     assert (drained.code, "Maintenance is on" in drained.errors) == (1, True)
     assert call("create-tier", "pro").code == 0

@@ -235,12 +235,12 @@ async def test_waiting_too_long_for_the_migration_lock_is_an_error(
 
 @pytest.mark.usefixtures("threads_end")
 async def test_an_unreachable_database_gives_a_sentence(options: EngineOptions) -> None:
-    nowhere = (
-        "sqlite+aiosqlite:////nowhere/at/all.db"
+    nowhere, told = (
+        ("sqlite+aiosqlite:////nowhere/at/all.db", "its folder is missing. Make it")
         if options.is_sqlite
-        else "postgresql+asyncpg://somebody:secret@127.0.0.1:1/nothing"
+        else ("postgresql+asyncpg://somebody:secret@127.0.0.1:1/nothing", "cannot be reached")
     )
-    with pytest.raises(MigrationError, match="cannot be reached") as caught:
+    with pytest.raises(MigrationError, match=told) as caught:
         await migrate.upgrade(EngineOptions(nowhere))
     assert "secret" not in str(caught.value)
 

@@ -163,7 +163,11 @@ async def test_an_index_of_an_expression_outlives_a_rebuilt_table(
 
 async def test_what_nobody_declared_is_never_dropped(shop: Shop, stack: ExitStack) -> None:
     """What a revision made and the models lost is; what an operator made is not."""
-    made = orders(Column("note", String(50)), Column("extra", Integer))
+    made = orders(
+        Column("note", String(50)),
+        Column("extra", Integer, index=True),
+        Column("needed", Integer, nullable=False),
+    )
     lost = Index("ix_orders_note", made.c.note)
     gone = Table("gone", Base.metadata, Column("id", Integer, primary_key=True))
     with declared(made, gone):
@@ -180,10 +184,11 @@ async def test_what_nobody_declared_is_never_dropped(shop: Shop, stack: ExitStac
     stack.enter_context(declared(orders(Column("note", String(50)))))
     problems, remarks = await shop.examine()
     assert problems == [
-        "Models and database differ, remove column: orders.extra.",
+        "Models and database differ, remove column: orders.needed.",
         f"Models and database differ, remove index: {lost.name}.",
         "Models and database differ, remove table: gone.",
     ]
+    assert remarks.pop(0).startswith("The column orders.extra is in no model any more: it is left")
     assert [told.partition(" belongs")[0] for told in remarks] == [
         "The column remark of orders",
         "The index ix_operator of orders",

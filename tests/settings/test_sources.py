@@ -240,6 +240,7 @@ class TestUnknownVariables:
             ("SECURITY_SECRETKEY", "SECURITY_SECRET_KEY"),
             ("ENVIROMENT", "ENVIRONMENT"),
             ("DATABASE_URI", "DATABASE_URL"),
+            ("APP_ENVIRONMENT", "ENVIRONMENT"),
         ],
     )
     def test_a_misspelt_setting_is_warned_of_with_what_was_meant(

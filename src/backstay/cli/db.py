@@ -40,8 +40,6 @@ Revision = Annotated[
 def upgrade(revision: Revision = "head") -> None:
     """Migrate to the schema of this version, then seed what every installation needs."""
     applied, found, admin = _run(lambda settings: _upgrade(settings, revision))
-    for name in applied:
-        typer.echo(f"Applied {name}.")
     if found.state is State.COMPATIBLE:
         typer.echo(f"{found.sentence} Nothing was migrated or seeded.")
     elif not applied:
@@ -252,9 +250,15 @@ async def _current(settings: Settings) -> tuple[dict[str, tuple[str, str]], Stan
 
 
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Standing, Admin | None]":
-    """Migrate, and seed what this version needs; an older version leaves the rows of a newer."""
+    """Migrate, and seed what this version needs; an older version leaves the rows of a newer.
+
+    What was applied is told at once: it stays, also if nothing can be seeded, such as when a model
+    has a column that a migration has dropped.
+    """
     options, histories = EngineOptions.of(settings), application_in_use().histories
     applied = await migrate.upgrade(options, revision, histories, _tell)
+    for name in applied:
+        typer.echo(f"Applied {name}.")
     found = await migrate.standing(options, histories)
     admin = await _seed(settings) if found.state is State.CURRENT else None
     return applied, found, admin

@@ -47,8 +47,8 @@ def on(
     except ValidationError as error:
         raise refusal(error) from None
     state = asyncio.run(_begun(begin))
-    until = f" until {state.ends_at:%Y-%m-%d %H:%M:%S} UTC" if state.ends_at else ""
-    typer.echo(f"Maintenance is on{until}: requests change nothing, and no job begins.")
+    until = f"{state.ends_at:%Y-%m-%d %H:%M:%S} UTC" if state.ends_at else "you switch it off"
+    typer.echo(f"Maintenance is on until {until}: requests change nothing, and no job begins.")
     if state.running_jobs:
         typer.echo(f"{_jobs(state)} still: `backstay maintenance status` tells when they ended.")
 

@@ -11,7 +11,10 @@ from backstay.db.database import Database
 from backstay.jobs.store import NOW
 from backstay.settings import Settings
 
-_COLUMNS = Backup.state, Backup.started_at, Backup.finished_at, Backup.seconds, Backup.size, NOW
+_COLUMNS = (
+    *(Backup.state, Backup.started_at, Backup.finished_at, Backup.seconds, Backup.size),
+    *(Backup.name, Backup.location, NOW),
+)
 _PAST = Backup.started_at <= SecondsFromNow(3600.0)
 """One that a clock put further into the future would hide all that come after it."""
 _LATEST = (
@@ -19,7 +22,7 @@ _LATEST = (
 )
 _PROVEN = _LATEST.where(Backup.state == BackupState.PROVEN.value)
 
-Told = Row[str, datetime, datetime, float, int, datetime]
+Told = Row[str, datetime, datetime, float, int, str, str, datetime]
 
 
 class BackupLog:

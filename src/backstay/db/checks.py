@@ -29,7 +29,8 @@ _NAMES = {
 }
 _MEND = (
     "Write its migration with `backstay db revision` and run `backstay db upgrade`, or restore "
-    "what was removed; what is made elsewhere must be made before the start."
+    "what was removed; if it was dropped on purpose, take it out of the model; what is made "
+    "elsewhere must be made before the start."
 )
 _IN_SQLITE = text(
     "SELECT wanted.key, lower(had.name) FROM json_each(:names) AS wanted "

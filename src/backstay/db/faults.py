@@ -288,9 +288,12 @@ def sqlstate(error: Exception) -> str:
 
 
 def fault_of_file(file: Path | None) -> str | None:
-    """Why SQLite cannot open its file, or None; a file that does not exist is no fault."""
-    if file is None or not os.path.lexists(file):
+    """Why SQLite cannot open its file, or None; a file that does not exist yet is no fault."""
+    if file is None:
         return None
+    if not os.path.lexists(file):
+        is_gone = not os.path.lexists(file.parent)
+        return "its folder is missing. Make it, or correct the address" if is_gone else None
     if not file.is_file():
         return "it is not a file"
     return None if os.access(file, os.R_OK) else "it may not be read"

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from io import StringIO
 from pathlib import Path
 
@@ -99,11 +99,15 @@ def unknown(layers: Layers, schema: Schema) -> Iterator[str]:
                 yield f"{name} ({origin}) is not a setting{hint}"
 
 
-def _closest(name: str, prefix: str, known: Iterable[str], prefixes: tuple[str, ...]) -> str | None:
+def _closest(
+    name: str, prefix: str, known: Collection[str], prefixes: tuple[str, ...]
+) -> str | None:
     if prefix:
         likely = [each.removeprefix(prefix) for each in known if each.startswith(prefix)]
     else:
         likely = [each for each in known if not each.startswith(prefixes)]
     cutoff = _CLOSE if prefix else _VERY_CLOSE
-    close = difflib.get_close_matches(name.removeprefix(prefix), sorted(likely), 1, cutoff)
-    return f"{prefix}{close[0]}" if close else None
+    bare = name.removeprefix(prefix)
+    if close := difflib.get_close_matches(bare, sorted(likely), 1, cutoff):
+        return f"{prefix}{close[0]}"
+    return bare if bare in known else None

@@ -1,13 +1,16 @@
 """Shows what is found of backups: old, unproven, unencrypted, or of no use for this PostgreSQL."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
 
+from backstay.backups.making import make
 from backstay.backups.table import Backup
 from backstay.cli.checks import Subject
+from backstay.core.backups import BackupState
 from backstay.core.clock import new_id
 from tests.cli.checks.looking import look, subject_of
 from tests.features.steps import execute
@@ -29,6 +32,13 @@ async def told_of(subject: Subject, state: str, hours: float) -> str:
     return (await look(subject, "backups.recent"))["backups.recent"]
 
 
+async def recent(subject: Subject) -> str:
+    """What is said of the latest backup."""
+    told = (await look(subject, "backups.recent"))["backups.recent"]
+    await subject.close()
+    return told
+
+
 @pytest.mark.parametrize(
     ("interval", "state", "hours", "told"),
     [
@@ -46,9 +56,36 @@ async def test_the_latest_backup_is_judged(
     assert (await told_of(subject, state, hours)).startswith(told)
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+async def test_a_proven_backup_must_be_there(seeded_url: str, tmp_path: Path) -> None:
+    subject = subject_of(tmp_path, DB_URL=seeded_url, BACKUP_DIR=str(tmp_path / "kept"))
+    subject.compose()
+    assert subject.backstay is not None
+    report = await make(subject.settings)
+    assert report.state is BackupState.PROVEN
+    row = {name: value for name, value in asdict(report).items() if name != "removed"}
+    await execute(subject.backstay, insert(Backup).values(id=new_id(), **row))
+    await subject.backstay.close()
+    assert await recent(subject) == "ok: 0 hours old, proven by a restore "
+    kept = (tmp_path / "kept").glob(f"{report.name}.*")
+    (copy,) = (each for each in kept if each.suffix != ".json")
+    copy.write_bytes(copy.read_bytes()[:-1])
+    assert f"has {report.size - 1} bytes instead of {report.size}." in await recent(subject)
+    copy.unlink()
+    gone = f"warning: {copy}, the latest proven backup, cannot be read: No such file or directory."
+    assert gone in await recent(subject)
+    (tmp_path / "kept" / f"{report.name}.json").unlink()
+    assert f"There is no backup {report.name} in " in await recent(subject)
+
+
 async def test_no_backup_at_all_is_a_note_in_local(seeded_url: str, tmp_path: Path) -> None:
     found = await look(subject_of(tmp_path, DB_URL=seeded_url), "backups.recent")
     assert found["backups.recent"].startswith("note: Workers make none")
+
+
+async def test_backups_that_stay_here_need_no_key(tmp_path: Path) -> None:
+    found = await look(subject_of(tmp_path, BACKUP_INTERVAL="60"), "backups.key")
+    assert found["backups.key"].startswith("note: Backups are not encrypted. Set BACKUP_KEY")
 
 
 async def test_backups_that_leave_the_machine_should_be_encrypted(tmp_path: Path) -> None:

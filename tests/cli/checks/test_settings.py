@@ -14,6 +14,16 @@ from tests.cli.checks.looking import PRODUCTION, look, subject_of
 LONG = token_urlsafe(24)
 SAFE = PRODUCTION | {"APP_PUBLIC_URL": "https://shop.example"}
 
+NO_HOSTS = (
+    "warning: SERVER_TRUSTED_HOSTS is empty: any name is answered. "
+    "Set it to the names that are meant, such as"
+)
+UNKNOWN = "warning: SERVER_PROT (environment) is not a setting;"
+FOLDER_GONE = (
+    "error: The database /gone/x.db cannot be opened: its folder is missing. "
+    "Make it, or correct the address."
+)
+
 
 @pytest.mark.parametrize(
     ("name", "variables", "told"),
@@ -24,7 +34,8 @@ SAFE = PRODUCTION | {"APP_PUBLIC_URL": "https://shop.example"}
         ("server.public-url", {}, ""),
         ("server.proxies", SAFE, "warning: SERVER_TRUSTED_PROXIES is empty"),
         ("server.proxies", SAFE | {"SERVER_TRUSTED_PROXIES": "10.0.0.0/8"}, "ok: 1 networks"),
-        ("server.hosts", SAFE, "warning: SERVER_TRUSTED_HOSTS is empty"),
+        ("server.hosts", SAFE, f"{NO_HOSTS} shop.example."),
+        ("server.hosts", PRODUCTION, f"{NO_HOSTS} api.example.com."),
         ("server.hosts", SAFE | {"SERVER_TRUSTED_HOSTS": "b.example"}, "error: SERVER_TRUSTED_H"),
         ("server.hosts", SAFE | {"SERVER_TRUSTED_HOSTS": "*.example"}, "ok: *.example"),
         ("server.cors", SAFE | {"APP_CORS_ORIGINS": "http://a.example"}, "warning: APP_CORS_ORI"),
@@ -40,6 +51,9 @@ SAFE = PRODUCTION | {"APP_PUBLIC_URL": "https://shop.example"}
         ("secrets.strength", SAFE | {"DB_URL": "postgres://a:secret@h/b"}, "warning: The password"),
         ("secrets.strength", SAFE | {"DB_URL": f"postgres://a:{LONG}@h/b"}, "ok: "),
         ("secrets.strength", SAFE | {"REDIS_URL": "redis://h/0"}, "note: Redis at h is used with"),
+        ("project.application", {"SERVER_PORT": "x"}, "note: The settings are wrong, so the appl"),
+        ("project.settings", {"SERVER_PROT": "1"}, f"{UNKNOWN} did you mean SERVER_PORT? Correct"),
+        ("database.reachable", {"DB_URL": "sqlite:////gone/x.db"}, FOLDER_GONE),
         ("project.settings", SAFE | {"APP_DEBUG": "true"}, "error: APP_DEBUG is on"),
     ],
 )

@@ -49,7 +49,8 @@ async def reachable(subject: Subject) -> list[Finding]:
     try:
         state = await migrate.state(subject.options)
     except MigrationError as failure:
-        return [error(str(failure), _SEE)]
+        cause, _, mend = str(failure).partition(". " if subject.options.is_sqlite else "\0")
+        return [error(f"{cause.rstrip('.')}.", mend or _SEE)]
     if state is State.ABSENT:
         return [_told(ABSENT)]
     return [ok(subject.options.shown_url)]

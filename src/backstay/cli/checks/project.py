@@ -17,7 +17,7 @@ def application(subject: Subject) -> Iterator[Finding]:
     if subject.problems or subject.application is None:
         return
     if subject.backstay is None:
-        yield note("It was loaded, and not wired, since settings are faulty.")
+        yield note("The settings are wrong, so the application was not built.")
     else:
         told = f"{subject.application.name}, with {len(subject.backstay.features)} features"
         yield ok(told)
@@ -137,4 +137,4 @@ def _one_line(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return f"{text.rstrip('.')}."
+    return text if text.endswith("?") else f"{text.rstrip('.')}."

@@ -44,7 +44,8 @@ def hosts(subject: Subject) -> Iterator[Finding]:
     name = urlsplit(subject.settings.app.public_url).hostname or ""
     if not trusted:
         if not subject.is_local:
-            mend = f"Set it to the names that are meant, such as {name}."
+            such = "api.example.com" if name in _HERE else name
+            mend = f"Set it to the names that are meant, such as {such}."
             yield warning("SERVER_TRUSTED_HOSTS is empty: any name is answered.", mend)
     elif not subject.is_local and not any(_fits(name, each) for each in trusted):
         told = f"SERVER_TRUSTED_HOSTS lacks {name}, the host of APP_PUBLIC_URL."

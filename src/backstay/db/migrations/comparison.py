@@ -34,6 +34,7 @@ Part = tuple[str, str, str]
 _PACKAGE = __name__.partition(".")[0]
 _HOME = Path(sys.modules[_PACKAGE].__path__[0])
 _SQLITE_INDEXES = text("SELECT name FROM sqlite_master WHERE type = 'index'")
+_LEFT = "The column {} is in no model any more: it is left until a migration drops it."
 _VERSIONS, _CHECK = "alembic_version", "check_constraint"
 
 
@@ -52,12 +53,19 @@ class Makers:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What to compare, and what was found in the database that no model and no history has."""
+    """What to compare, and what was found in the database that no model has.
+
+    Attributes:
+        additions: what no history made either.
+        left: columns of the form ``table.column`` that the models no longer have, where rows can be
+            written all the same: the code that runs before a column is dropped has none any more.
+    """
 
     histories: Histories
     wanted: Collection[str]
     makers: Makers
     additions: set[Part] = field(default_factory=set)
+    left: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, histories: Histories, *labels: str) -> "Comparison":
@@ -75,12 +83,15 @@ class Comparison:
         }
 
     def drift(self, connection: Connection) -> list[str]:
-        """The differences, in words."""
+        """The differences that matter, in words; `remarks` tells the others."""
         with worded(), quiet():
             context = MigrationContext.configure(connection, opts=self.options)
             found = _flat(compare_metadata(context, Base.metadata))
             self.additions.update(self._added_checks(connection))
         found += [("add_index", index) for index in self.unseen(connection)]
+        left = {(each[2], each[3].name) for each in found if _is_left(*each)}
+        self.left.extend(sorted(f"{table}.{name}" for table, name in left))
+        found = [each for each in found if not _is_left(*each) and not _is_of(left, *each)]
         return sorted(map(_in_words, found))
 
     def unseen(self, connection: Connection) -> list[Index]:
@@ -123,13 +134,14 @@ class Comparison:
         return maker is not None and maker == owner and maker in self.wanted
 
     def remarks(self) -> list[str]:
-        """What was found that no history made and no model has, in sentences."""
+        """What was found that no model has and that is no fault, in sentences."""
+        left = [_LEFT.format(each) for each in self.left]
         told = [_remark(*part) for part in sorted(self.additions, key=lambda p: (p[1], p))]
         if told and self.makers.fault:
             told.append(
                 f"A migration may have made some of it, which is unknown: {self.makers.fault}."
             )
-        return told
+        return [*left, *told]
 
     def _owner(self, table: str) -> str | None:
         """The label of the history that a table belongs to: its model's, else its maker's."""
@@ -214,6 +226,21 @@ def _kind(kind: str) -> str:
 def _remark(kind: str, table: str, name: str) -> str:
     what = f"The {kind.replace('_', ' ')} {name}" + (f" of {table}" if kind != "table" else "")
     return f"{what} belongs to no model, and no migration made it: it is left as it is."
+
+
+def _is_left(kind: str, *rest: Any) -> bool:
+    """Whether it is a column without a model that leaves nobody from adding rows."""
+    return kind == "remove_column" and (rest[2].nullable or rest[2].server_default is not None)
+
+
+def _is_of(columns: Collection[tuple[str, str]], kind: str, *rest: Any) -> bool:
+    """Whether it is an index or a constraint of such columns alone, and refuses no new row."""
+    if kind not in {"remove_index", "remove_constraint", "remove_fk"}:
+        return False
+    own = list(rest[0].columns)
+    return bool(own) and all(
+        (rest[0].table.name, each.name) in columns and each.server_default is None for each in own
+    )
 
 
 def _flat(differences: Sequence[Any]) -> list[tuple[Any, ...]]:

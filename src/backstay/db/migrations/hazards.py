@@ -92,7 +92,7 @@ class Judge:
 
     def _used(self, verb: str, table: str) -> Iterator[Hazard]:
         if verb in {"DROP TABLE", "TRUNCATE"}:
-            yield Hazard(f"Older code loses the rows of {table}.", _CONTRACT, breaks=True)
+            yield Hazard(f"Older code loses the rows of {table}.", _DROPPED, breaks=True)
         elif verb in {"UPDATE", "DELETE FROM"}:
             if not self.outside:
                 yield Hazard(
@@ -125,13 +125,15 @@ class Judge:
             yield Hazard(f"{table} is written anew under a lock that nobody gets past.", _NEW_TYPE)
             yield Hazard("Older code expects the old type.", _CONTRACT, breaks=True)
         elif re.match(r"(RENAME|DROP)\b(?! CONSTRAINT)", words):
-            yield Hazard(
-                f"Older code still uses what is gone from {table}.", _CONTRACT, breaks=True
-            )
+            yield Hazard(f"Older code still uses what is gone from {table}.", _DROPPED, breaks=True)
 
 
 _CONTRACT = (
     "Do it in the release after the one that no longer uses it, and declare that one: "
+    '`oldest_code = "…"`, its last revision.'
+)
+_DROPPED = (
+    "Do it in the release after the one whose models no longer have it, and declare that one: "
     '`oldest_code = "…"`, its last revision.'
 )
 _NOT_NULL = (
