@@ -97,7 +97,9 @@ def test_what_is_not_awaited_is_told_at_the_prompt(
     monkeypatch.setattr("sys.stdin", StringIO("later(0)\nNone\n40 + 2\n"))
     with start_blocking_portal() as portal:
         _Console(portal, {"later": asyncio.sleep}).talk("Hello.")
-    assert "It has not run: write await before it, as in await system(...)\n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "It has not run: write await before it, as in await system(...)\n" in told
+    assert "42\n" in told
 
 
 @pytest.mark.parametrize("code", ["1/0", "x = (", "await system(3)"])
