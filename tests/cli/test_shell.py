@@ -56,6 +56,7 @@ def test_refusals_are_audited_and_told_in_one_line(tmp_path: Path, call: Call) -
     [
         ("CreateItem(titel='x')", "422 validation_error: title: Field required; titel: Extra"),
         ("CreateItem(title=['secret'])", "422 validation_error: title: Input should be"),
+        ("ListItems(sort='price')", "422 validation_error: input: sort knows"),
         ("await user('nobody')(GetMe())", "404 not_found: Nobody has"),
         (f"await user({'0' * 32!r})(GetMe())", "403 forbidden: 0000"),
     ],
