@@ -4,6 +4,7 @@
 #                                     is what pip installs (a wheel, a folder), it is any name
 #   release.sh rollback               goes back to the release before; the schema stays as it is
 #   release.sh status
+#   release.sh run WORD…              a command of the release that has migrated last: run db current
 # The first server is the gatekeeper: if the release is not ready there in time, that server gets the
 # one before, and nothing else is touched. Interrupted, the same command continues.
 set -eu
@@ -24,6 +25,8 @@ STOP="systemctl stop" # waits until it has stopped
 RUNS="systemctl is-active --quiet"
 LOG="journalctl --lines 20 --no-pager --output cat --unit"
 MIGRATE=by_unit
+RUN=by_copy # is given the words of a command
+UNITS=/run/systemd/system
 INSTALL=from_clone # is given VERSION, the folder of the release, WHAT
 NGINX=nginx
 UPSTREAM=/etc/nginx/servers.conf # empty where the proxy is on another machine
@@ -158,6 +161,40 @@ by_unit() {
   systemctl restart backstay-migrate || { $LOG backstay-migrate >&2; return 1; }
 }
 
+# shellcheck disable=SC2329
+by_copy() { # words: in a copy of the unit that migrates, so with its user, settings and secrets
+  words=
+  for each in "$@"; do
+    case $each in *[\"\\$%]*) fail "a word may have none of \" \\ \$ %: $each" ;; esac
+    words="$words \"$each\""
+  done
+  unit=backstay-run-$$
+  told=$UNITS/$unit.out
+  trap 'exit 130' INT TERM HUP
+  trap 'systemctl stop "$unit" 2> /dev/null || :; rm -f "$UNITS/$unit".*; systemctl daemon-reload; systemctl reset-failed "$unit" 2> /dev/null || :' EXIT
+  mkdir -p "$UNITS"
+  (umask 077 && : > "$told")
+  {
+    systemctl cat backstay-migrate | sed '/^ExecStart=/d'
+    printf '%s\n' "[Service]" "ExecStart=$FOLDER/instances/migrate/bin/backstay$words" RemainAfterExit=no \
+      "Environment=SUDO_USER=${SUDO_USER:-$(id -un)}" "StandardOutput=truncate:$told" StandardError=inherit
+  } > "$UNITS/$unit.service"
+  systemctl daemon-reload
+  code=0
+  if ! systemctl start "$unit" 2> /dev/null; then
+    code=$(systemctl show --property ExecMainStatus --value "$unit")
+    [ "${code:-0}" != 0 ] || code=1
+    [ -s "$told" ] || $LOG "$unit" >&2
+  fi
+  cat "$told"
+  exit "$code"
+}
+
+run() { # words
+  [ -n "$(of_link instances/migrate)" ] || fail "nothing has been deployed yet"
+  $RUN "$@"
+}
+
 install_release() { # version, what
   folder=$FOLDER/releases/$1
   if is_whole "$1"; then
@@ -264,6 +301,7 @@ main() {
     "deploy 2" | "deploy 3") alone && deploy "$2" "${3:-}" ;;
     "rollback 1") alone && rollback ;;
     "status 1") status ;;
+    "run "[2-9]* | "run 1"[0-9]*) shift && run "$@" ;;
     *)
       sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0" >&2
       exit 2

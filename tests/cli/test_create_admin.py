@@ -165,6 +165,7 @@ def test_at_a_terminal_the_password_is_asked_twice_and_hidden(tmp_path: Path) ->
         os.close(terminal)
     assert process.returncode == 0
     assert GOOD.encode() not in shown
+    assert b"Password of admin@example.com: " in shown
     assert is_admin(tmp_path, "admin@example.com", GOOD)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,6 +113,16 @@ def test_a_shown_job_hides_secrets_of_its_payload(call: Call, store: Store) -> N
     assert told["result"] == {"token": "********"}
     missing = uuid4()
     assert call("jobs", "show", str(missing)).errors == f"There is no job {missing}.\n"
+
+
+def test_a_shown_job_is_told_in_words(call: Call, store: Store) -> None:
+    waiting = call("jobs", "show", str(store("queued"))).output
+    assert re.search(r"^due  +2026-11-01 12:00:00Z$", waiting, re.MULTILINE)
+    assert re.search(r"^attempts that do not count  +0$", waiting, re.MULTILINE)
+    assert re.search(r"^asked to stop  +false$", waiting, re.MULTILINE)
+    assert "_" not in waiting
+    held = call("jobs", "show", str(store("running"))).output
+    assert re.search(r"^lease until  +2026-11-01 12:00:00Z$", held, re.MULTILINE)
 
 
 def test_retried_jobs_are_queued_and_audited(call: Call, home: Path, store: Store) -> None:

@@ -51,6 +51,7 @@ def test_maintenance_is_switched_and_shown(call: Call) -> None:
     ("arguments", "told"),
     [
         (("--for", "3x"), "'3x' is no period"),
+        (("--for", "0m"), "'0m' must be longer than 0."),
         (("--for", "31d"), "It may last 30d at most."),
         (("--reason", "x" * 501), "reason: "),
     ],

@@ -55,8 +55,12 @@ def test_a_project_is_written_and_committed(tmp_path: Path, call: Call) -> None:
 def test_what_the_application_makes_is_never_committed(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     (tmp_path / ".gitignore").write_text(render_project(ProjectOptions(name="shop"))[".gitignore"])
-    for suffix in ("", "-shm", "-wal", "-server"):
-        (tmp_path / f"{DEFAULT_FILE}{suffix}").touch()
+    for suffix in ("", "-shm", "-wal", "-journal", "-server"):
+        for kept in ("", ".before-20261101T120000Z", ".restoring-00ff00ff"):
+            (tmp_path / f"{DEFAULT_FILE}{kept}{suffix}").touch()
+    for folder in (".backups", ".backstay", "logs"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").touch()
     assert git(tmp_path, "status", "--porcelain") == "?? .gitignore\n"
 
 

@@ -1,9 +1,13 @@
 """Shows that the shell sends as anybody, what it refuses, and that the audit trail names whom."""
 
+import asyncio
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
+from backstay.cli.shell import _Console
 from tests.cli.conftest import Call
 from tests.files import look_into
 
@@ -52,6 +56,7 @@ def test_refusals_are_audited_and_told_in_one_line(tmp_path: Path, call: Call) -
     [
         ("CreateItem(titel='x')", "422 validation_error: title: Field required; titel: Extra"),
         ("CreateItem(title=['secret'])", "422 validation_error: title: Input should be"),
+        ("ListItems(sort='price')", "422 validation_error: input: sort knows"),
         ("await user('nobody')(GetMe())", "404 not_found: Nobody has"),
         (f"await user({'0' * 32!r})(GetMe())", "403 forbidden: 0000"),
     ],
@@ -85,6 +90,17 @@ await user("eve@example.com")(GetMe())
 def test_messages_are_found_by_a_word(call: Call) -> None:
     done = call("shell", "-c", "messages('RESTOREITEM')")
     assert done.output.split()[:2] == ["RestoreItem", "Bring"]
+
+
+def test_what_is_not_awaited_is_told_at_the_prompt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO("later(0)\nNone\n40 + 2\n"))
+    with start_blocking_portal() as portal:
+        _Console(portal, {"later": asyncio.sleep}).talk("Hello.")
+    told = capsys.readouterr().out
+    assert "It has not run: write await before it, as in await system(...)\n" in told
+    assert "42\n" in told
 
 
 @pytest.mark.parametrize("code", ["1/0", "x = (", "await system(3)"])

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from backstay.db import migrate
+from backstay.db.copying.sqlite_side import SqliteSide
 from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
 from tests.db.copies import KINDS, THINGS, Copies, asked, connected, digests, rows_of, thing
@@ -29,6 +30,24 @@ async def test_a_copy_of_a_copy_has_every_row(copies: Copies) -> None:
         await require_that_it_goes_on(target)
     assert digests(reports[0]) == digests(reports[2])
     assert [report.remarks for report in reports] == [[], [], [], []]
+
+
+@pytest.mark.parametrize("moment", ["finish", "close"])
+async def test_a_copy_stopped_at_its_end_is_whole(
+    copies: Copies, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    source, target = await copies.filled("sqlite"), copies.new("sqlite")
+    whole = getattr(SqliteSide, moment)
+
+    async def stopped(side: SqliteSide, *arguments: object) -> None:
+        running.cancel()
+        await asyncio.sleep(0)
+        await whole(side, *arguments)
+
+    monkeypatch.setattr(SqliteSide, moment, stopped)
+    running = asyncio.ensure_future(copies.copy(source, target))
+    assert (await running).tables
+    assert await migrate.state(target, copies.histories) is State.CURRENT
 
 
 async def test_rows_of_postgresql_come_to_sqlite(copies: Copies) -> None:

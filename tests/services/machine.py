@@ -73,7 +73,7 @@ class Machine:
     def releases(self) -> dict[str, str]:
         """Which release each process is to run."""
         links = (self.folder / "opt/instances").iterdir()
-        return {each.name: each.readlink().name for each in links}
+        return {each.name: each.readlink().name for each in links if each.suffix != ".new"}
 
     def shared(self) -> list[int]:
         """The ports to which nginx gives requests."""

@@ -34,6 +34,27 @@ date() {{
 }}
 """
 """The clock of the script: time passes only when a release that is never ready listens."""
+COMMAND = """\
+[ "$1" != fail ] || echo "no such thing" >&2
+echo "$APP_VERSION runs $# words: $* for $SUDO_USER"
+[ "$1" != fail ] || exit 3
+"""
+SYSTEMCTL = """\
+UNITS={folder}/units
+systemctl() {{
+  case $1 in
+    cat) printf '%s\\n' '[Service]' 'ExecStart=/no/such db upgrade' RemainAfterExit=yes ;;
+    start)
+      file=$UNITS/$2.service
+      case $(sed -n 's/^RemainAfterExit=//p' "$file" | tail -n 1) in yes) return 1 ;; esac
+      export "$(sed -n 's/^Environment=//p' "$file")"
+      sh -c "$(sed -n 's/^ExecStart=//p' "$file")" > "$(sed -n 's/.*=truncate://p' "$file")" 2>&1
+      ;;
+    show) echo 3 ;;
+  esac
+}}
+"""
+"""In place of systemd, for a single unit."""
 CALLERS = 4
 
 
@@ -46,7 +67,8 @@ def host(tmp_path: Path) -> Iterator[Machine]:
     """A machine on which release 1 runs."""
     path = os.pathsep.join((str(SOURCE), str(SOURCE.parent)))
     small = SMALL.format(kept=kept(tmp_path), path=path, python=sys.executable)
-    with machine(tmp_path, {"api": small, "worker": small, "migrate": MIGRATE}, kept_here) as found:
+    scripts = {"api": small, "worker": small, "migrate": MIGRATE, "backstay": COMMAND}
+    with machine(tmp_path, scripts, kept_here) as found:
         with (tmp_path / "release.conf").open("a") as conf:
             conf.write("sleep() { command sleep 0.1; }\n")
         found.run("deploy", "1", "-")
@@ -158,6 +180,19 @@ def test_what_it_cannot_do_is_told(host: Machine) -> None:
     assert "no such wheel" in host.run("deploy", "9", "-", code=1)
     assert "9 cannot be installed" in host.run("deploy", "9", "-", code=1)
     assert host.releases() == everywhere(host, "1")
+
+
+def test_a_command_runs_as_the_release_that_migrated_last(host: Machine) -> None:
+    with (host.folder / "release.conf").open("a") as conf:
+        conf.write(SYSTEMCTL.format(folder=host.folder))
+    host.run("deploy", "2", "-")
+    host.run("rollback")
+    told = host.run("run", "db", "downgrade", "shop@-1", "for it", SUDO_USER="ann")
+    assert told == "2 runs 4 words: db downgrade shop@-1 for it for ann\n"
+    assert "no such thing\n2 runs 1 words" in host.run("run", "fail", code=3)
+    assert "may have none of" in host.run("run", "$HOME", code=1)
+    assert "release.sh run WORD" in host.run("run", code=2)
+    assert list((host.folder / "units").iterdir()) == []
 
 
 def test_a_wrong_configuration_of_nginx_changes_nothing(host: Machine) -> None:

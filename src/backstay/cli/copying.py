@@ -11,13 +11,14 @@ from sqlalchemy import func, select
 
 from backstay.application import application_in_use
 from backstay.cli.output import print_columns
+from backstay.core.errors import FieldError, Invalid
 from backstay.db.copying.copier import AGAIN, Report, Tell, copy
 from backstay.db.copying.sides import CopyFailed
 from backstay.db.engine import writer_engine
 from backstay.db.maintenance import IN_FORCE
 from backstay.db.options import EngineOptions
-from backstay.settings import ConfigurationError, SettingError, Settings
-from backstay.settings.groups.db import DatabaseUrl, normalised
+from backstay.settings import SettingError, Settings
+from backstay.settings.groups.db import FORM, DatabaseUrl, normalised
 from backstay.settings.project import project_root
 
 _PGBOUNCER = (
@@ -42,7 +43,7 @@ async def copied(settings: Settings, to: str) -> None:
     """Copy the database of the settings to another address, and tell what was done.
 
     Raises:
-        ConfigurationError: the address is none.
+        Invalid: the address is none.
         MigrationError: the copy cannot begin or go on.
     """
     source = EngineOptions.of(settings)
@@ -74,7 +75,9 @@ def _address(to: str) -> str:
     try:
         return DatabaseUrl.of(normalised(to, project_root())).get_secret_value()
     except SettingError as error:
-        raise ConfigurationError([SettingError(error.wrong, error.hint, "--to")]) from None
+        hint = FORM if error.hint.startswith(FORM) else error.hint.rstrip(".")
+        told = FieldError("--to", "database_url", f"{error.wrong}. {hint}")
+        raise Invalid(errors=(told,)) from None
 
 
 @contextmanager

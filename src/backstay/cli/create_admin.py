@@ -36,12 +36,11 @@ def create_admin(
     if reset and (name is not None or (email is not None and username is not None)):
         raise typer.BadParameter("--reset takes --email or --username, nothing else about them")
     settings = application_in_use().load_settings()
-    password, remark = _password(settings, from_stdin=password_stdin)
+    named = email, username if reset else None, settings.admin.email
+    login = next(each for each in named if each is not None)
+    password, remark = _password(settings, login, from_stdin=password_stdin)
     try:
         if reset:
-            login = next(
-                each for each in (email, username, settings.admin.email) if each is not None
-            )
             done = asyncio.run(_reset(settings, ResetAdminPassword(login=login, password=password)))
         else:
             first = settings.admin.model_dump(include={"email", "username", "name"})
@@ -55,14 +54,15 @@ def create_admin(
     typer.echo(f"{done}{remark}")
 
 
-def _password(settings: Settings, *, from_stdin: bool) -> tuple[str, str]:
+def _password(settings: Settings, login: str, *, from_stdin: bool) -> tuple[str, str]:
     """The password, and the text that is printed about it."""
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n"), ""
     if settings.admin.password is not None:
         return settings.admin.password.get_secret_value(), " The password is ADMIN_PASSWORD."
     if sys.stdin.isatty():
-        return typer.prompt("Password", hide_input=True, confirmation_prompt=True), ""
+        question = f"Password of {login}"
+        return typer.prompt(question, hide_input=True, confirmation_prompt=True), ""
     made_up = token_urlsafe(15)
     return made_up, f"\nThe password, shown only now: {made_up}"
 

@@ -30,6 +30,17 @@ jobs = typer.Typer(
 
 _HEADER = ("ID", "STATE", "NAME", "QUEUE", "ATTEMPTS", "CREATED", "ERROR")
 
+_WORDS = {
+    "max_attempts": "most attempts",
+    "uncounted_attempts": "attempts that do not count",
+    "is_cancelled": "asked to stop",
+    "actor": "runs as",
+    "created_at": "created",
+    "started_at": "started",
+    "finished_at": "finished",
+}
+"""What `show` calls fields whose names say too little."""
+
 Ids = Annotated[list[UUID] | None, typer.Argument(metavar="ID", help="Ids, as `list` shows them.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Name = Annotated[str | None, typer.Option(help="Only those of this command, such as SendMail.")]
@@ -77,8 +88,14 @@ def show(
     if as_json:
         typer.echo(job.model_dump_json(indent=2))
     else:
-        rows = [(name, _shown(value)) for name, value in job if value is not None]
-        print_columns(rows)
+        words = {**_WORDS, "due_at": "lease until" if job.state is JobState.RUNNING else "due"}
+        print_columns(
+            [
+                (words.get(name, name.replace("_", " ")), _shown(value))
+                for name, value in job
+                if value is not None
+            ]
+        )
 
 
 @jobs.command()

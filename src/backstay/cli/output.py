@@ -43,7 +43,7 @@ def refusal(error: ValidationError) -> Invalid:
             FieldError(
                 str(fault["loc"][0]) if fault["loc"] else "input",
                 fault["type"],
-                fault["msg"].rstrip("."),
+                fault["msg"].removeprefix("Value error, ").rstrip("."),
             )
             for fault in error.errors(include_url=False, include_input=False)
         )

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from inspect import CO_COROUTINE, getdoc
+from inspect import CO_COROUTINE, getdoc, iscoroutine
 from types import CodeType, FunctionType
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -157,7 +157,10 @@ class _Console(code.InteractiveConsole):
         from rich.pretty import pprint
 
         def show(value: Any) -> None:
-            if value is not None:
+            if iscoroutine(value):
+                value.close()
+                print("It has not run: write await before it, as in await system(...)")
+            elif value is not None:
                 self.locals["_"] = value
                 pprint(value, expand_all=False)
 

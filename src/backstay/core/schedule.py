@@ -104,6 +104,8 @@ def seconds_of(period: str) -> int:
         ValueError: the period does not have this form.
     """
     match = _PERIOD.fullmatch(period)
+    if match is None and re.fullmatch(r"0+[smhd]", period):
+        raise ValueError(f"{period!r} must be longer than 0")
     if match is None:
         raise ValueError(f"{period!r} is no period: write a number and s, m, h or d, such as 1h")
     return int(match[1]) * _UNITS[match[2]]

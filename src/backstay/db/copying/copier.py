@@ -1,9 +1,11 @@
 """Copies every table of one database into another, and compares what both then hold."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from time import monotonic
+from typing import Any
 
 from backstay.db import migrate
 from backstay.db.copying.codecs import AnyCodec, Codec, PlainCodec, Unfitting
@@ -60,14 +62,29 @@ async def copy(
     found = await migrate.standing(target, histories)
     if found.state not in {State.ABSENT, State.EMPTY, State.CURRENT, State.UNFINISHED}:
         raise CopyFailed(f"The target is no copy of this database. {found.sentence}")
-    async with AsyncExitStack() as stack:
-        ours = await _opened(source, is_source=True)
-        stack.push_async_callback(ours.close)
-        theirs = await _opened(target, is_source=False)
-        stack.push_async_callback(theirs.close)
-        if found.state is not State.UNFINISHED:
-            await prepare(target, found, histories)
-        return await _Copy(ours, theirs, tell).run()
+    report = None
+    try:
+        async with AsyncExitStack() as stack:
+            ours = await _opened(source, is_source=True)
+            stack.push_async_callback(ours.close)
+            theirs = await _opened(target, is_source=False)
+            stack.push_async_callback(theirs.close)
+            if found.state is not State.UNFINISHED:
+                await prepare(target, found, histories)
+            report = await _Copy(ours, theirs, tell).run()
+    except asyncio.CancelledError:  # after the end nothing is left to be stopped
+        if report is None:
+            raise
+    return report
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for what Ctrl-C does not stop: whoever stops it could not know whether it was done."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
 
 
 def _require_two(source: EngineOptions, target: EngineOptions) -> None:
@@ -112,7 +129,7 @@ class _Copy:
         try:
             for table, codec in codecs.items():
                 self._report.tables.append(await self._table(table, codec))
-            await self._target.finish(await self._last(theirs))
+            await _to_its_end(self._target.finish(await self._last(theirs)))
         except CopyFailed as error:
             raise CopyFailed(f"{error} {AGAIN}") from error
         return self._report

@@ -69,8 +69,7 @@ async def _require_empty(connection: AsyncConnection, tables: list[str]) -> None
             f"The target has rows in {', '.join(full[:5])}"
             f"{' and others' if full[5:] else ''}, and a copy overwrites nothing. If they are of a "
             "copy, it has ended: all of it is there. Else name a new database, which this migrates "
-            "by itself, or undo everything in that one with `backstay db downgrade base --force` "
-            "under its address."
+            "by itself, or empty that one: `DB_URL=<target> backstay db downgrade base --force`."
         )
 
 

@@ -117,7 +117,7 @@ def _dependencies(file: Path) -> set[str]:
 @contextmanager
 def worded() -> Iterator[None]:
     """Raise errors of Alembic's commands, and of the models, as `MigrationError`."""
-    from alembic.script.revision import RevisionError
+    from alembic.script.revision import ResolutionError, RevisionError
     from alembic.util import CommandError
 
     try:
@@ -126,7 +126,10 @@ def worded() -> Iterator[None]:
         hint = "list the feature that has this table, or correct the name"
         raise MigrationError(f"{error}: {hint}.") from error
     except (CommandError, RevisionError) as error:
-        raise MigrationError(f"{str(error).rstrip('.')}.") from error
+        told, cause = str(error), error.__cause__
+        if told.startswith("Can't locate revision") and isinstance(cause, ResolutionError):
+            told = f"There is no migration {cause.argument}: `backstay db current` names the last"
+        raise MigrationError(f"{told.rstrip('.')}.") from error
 
 
 @contextmanager

@@ -63,10 +63,11 @@ def _driver(value: str) -> str:
     return DRIVERS[value]
 
 
-_HINT = (
+FORM = (
     "Write postgresql://user:password@host:5432/name (special characters percent-encoded) "
-    f"or {DEFAULT_URL}; or give the parts instead, such as DB_HOST."
+    f"or {DEFAULT_URL}"
 )
+_HINT = f"{FORM}; or give the parts instead, such as DB_HOST."
 
 
 def normalised(text: str, root: Path | None) -> URL:
