@@ -39,7 +39,8 @@ def test_addresses_that_are_none_are_refused(call: Call, home: Path) -> None:
     assert "secret" not in refused.errors
     assert "DB_HOST" not in refused.errors
     refused = call("db", "copy", "--to", "sqlite:///./no/new.db", **ADDRESS)
-    assert (refused.code, refused.errors) == (1, f"{home}/no/new.db: No such file or directory.\n")
+    told = f"The database {home}/no/new.db cannot be opened: its folder is missing. "
+    assert (refused.code, refused.errors) == (1, f"{told}Make it, or correct the address.\n")
     refused = call("db", "copy", **ADDRESS)
     assert refused.code == 2
 
