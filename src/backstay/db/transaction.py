@@ -107,6 +107,8 @@ async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]
 def _finish(session: Session, writes: Sequence[Write]) -> None:
     """Write the remaining rows and commit, all within one switch to SQLAlchemy's greenlet."""
     session.flush()
+    if session.info["pending"]:
+        session.connection()  # writes it
     for statement, parameters in writes:
         session.connection().execute(statement, parameters)
     session.info["committing"] = True
