@@ -251,8 +251,8 @@ async def _measure(stage: Stage, rounds: int) -> tuple[Costs, float]:
                 found[case.name, PLAIN].append(plain)
                 with _clocks(recorder):
                     await _drive(apps[case.server, True], request, BATCH)
-                for step, spent in recorder.spent.items():
-                    found[case.name, step].append(spent / BATCH / 1000)
+                for step in (*POINTS, DISPATCH, HANDLER, *OF_PIPELINE.values()):
+                    found[case.name, step].append(recorder.spent[step] / BATCH / 1000)
                 recorder.spent.clear()
     costs: Costs = defaultdict(dict)
     for (name, step), each in found.items():

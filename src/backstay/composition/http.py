@@ -159,7 +159,7 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
         start_page.install(app, settings)
     errors.install(app)
     app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
-    middleware.install(app, settings, backstay.metrics, index.upload_bytes, backstay.tracer)
+    middleware.install(app, settings, backstay.metrics, index, backstay.tracer)
     return index
 
 

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from fastapi.routing import APIRoute
+from starlette.convertors import StringConvertor
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,6 +34,8 @@ class Route(APIRoute):
     spec: RouteSpec
     parameters: Parameters
     may_be_kept: bool
+    segments: tuple[str, ...] | None = None
+    """The names of the parameters of its path, if it needs nothing of the framework."""
 
     @classmethod
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
@@ -58,6 +61,7 @@ class Route(APIRoute):
         route.may_be_kept = respond is answer and kept is not None and kept.ttl != 0
         if respond is not None:
             route.app = route._application(prefix, respond)
+            route.segments = _segments(route)
         return route
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -148,6 +152,17 @@ class Route(APIRoute):
 def route_of(spec: RouteSpec, prefix: str) -> Route:
     """The route of a row; cached: it takes milliseconds, and tests make many applications."""
     return Route.of(spec, prefix)
+
+
+def _segments(route: Route) -> tuple[str, ...] | None:
+    """The names of the parameters of a path; None unless each is a text and a whole segment."""
+    marked = [each for each in route.path_format.split("/") if "{" in each]
+    names = tuple(each[1:-1] for each in marked)
+    kinds = route.param_convertors
+    is_plain = set(names) == set(kinds) and all(
+        isinstance(kind, StringConvertor) for kind in kinds.values()
+    )
+    return names if is_plain else None
 
 
 def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
