@@ -27,13 +27,12 @@ class Representation(NamedTuple):
         """The JSON representation of a view, in UTF-8."""
         body = type(view).__pydantic_serializer__.to_json(view)
         if isinstance(view, Page | CursorPage):
-            return cls(body, links=_links(view))
-        return cls(body).with_etag()
+            return cls(body, None, _links(view))
+        return cls(body, _tag_of(body))
 
     def with_etag(self) -> "Representation":
         """The same with a strong entity tag: a hash of all bytes of the body (RFC 9110, 8.8.3)."""
-        digest = blake2b(self.body, digest_size=12).hexdigest()
-        return Representation(self.body, f'"{digest}"', self.links)
+        return Representation(self.body, _tag_of(self.body), self.links)
 
     def pack(self) -> bytes:
         """All parts in one sequence of bytes, for a cache."""
@@ -46,6 +45,10 @@ class Representation(NamedTuple):
         end = 2 + int.from_bytes(packed[:2])
         etag, links = json.loads(packed[2:end])
         return cls(packed[end:], etag, links)
+
+
+def _tag_of(body: bytes) -> str:
+    return f'"{blake2b(body, digest_size=12).hexdigest()}"'
 
 
 def _links(page: Page[View] | CursorPage[View]) -> Links:

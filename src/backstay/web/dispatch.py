@@ -15,7 +15,6 @@ from backstay.core.background import in_background
 from backstay.core.errors import AppError, FieldError, Invalid
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
-from backstay.core.uploads import Upload
 from backstay.core.validation import MOST_FAULTS
 from backstay.limits.classes import GENERAL
 from backstay.web.answers import Responder, answer, answer_page
@@ -81,22 +80,23 @@ class Route(APIRoute):
         everything else at the edge (docs/decisions).
         """
 
+        spec, read, fields = self.spec, self.parameters.read, self.parameters.uploads
+        rule = spec.upload
+
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
             await self._admit(request)
             try:
                 self._check_form(request)
-                message = await self.parameters.read(request, self._upload_of(request))
-                response = await respond(request, self.spec, message, prefix)
+                upload = None if rule is None else upload_of(request, rule, fields[0])
+                message = await read(request, upload)
+                response = await respond(request, spec, message, prefix)
             finally:
-                await admission_of(scope)
+                if "backstay.admission" in scope:
+                    await admission_of(scope)
             await response(scope, receive, send)
 
         return app
-
-    def _upload_of(self, request: Request) -> Upload | None:
-        rule, fields = self.spec.upload, self.parameters.uploads
-        return None if rule is None else upload_of(request, rule, fields[0])
 
     async def _admit(self, request: Request) -> None:
         """Authenticate the request and count it, before its body is read.

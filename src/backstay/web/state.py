@@ -140,7 +140,7 @@ class EdgeState:
 
 def edge_of(request: HTTPConnection) -> EdgeState:
     """The edge state of the application that received the request."""
-    state: EdgeState = request.scope["app"].state.edge
+    state: EdgeState = request.scope["backstay.edge"]
     return state
 
 
