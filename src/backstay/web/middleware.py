@@ -84,7 +84,7 @@ class _Edge:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, saying_why(scope, send))
             return
-        scope["backstay.edge"] = scope["app"].state.edge
+        scope["backstay.edge"] = getattr(scope["app"].state, "edge", None)
         identify(scope)
         scope["backstay.client_address"] = client_address(scope, self._trusted)
         if scope["type"] == "http":
