@@ -166,6 +166,11 @@ class Context:
     shared_result: bool = False
 
     @property
+    def renders(self) -> bool:
+        """Whether its sender wants the result of a query only to send it to a client."""
+        return False
+
+    @property
     def unit(self) -> UnitOfWork:
         """The unit of work that the message is part of.
 
