@@ -34,7 +34,7 @@ BATCH = 100
 SHOWN = ("me", "item", "cached", "page", "create")
 POINTS = {
     "FastAPI and Starlette": (
-        "fastapi:FastAPI.__call__",
+        "backstay.web.served:Served.__call__",
         "starlette.middleware.exceptions:ExceptionMiddleware.__call__",
     ),
     "ids, address": (
@@ -46,12 +46,15 @@ POINTS = {
         "backstay.web.middleware:_Faults.__call__",
     ),
     "checks of the head": ("backstay.web.middleware:_Faults._check",),
-    "route": ("backstay.web.route_index:RouteIndex.__call__",),
+    "route": ("backstay.web.route_index:Direct.__call__",),
     "authentication": ("backstay.web.state:Authenticator.__call__",),
     "limits": ("backstay.web.limits:Limits.by_user",),
     "parameters": ("backstay.web.parameters:Parameters.read",),
     "pipeline": ("backstay.core.bus:Bus.send",),
-    "rendering": ("backstay.core.representation:Representation.of",),
+    "rendering": (
+        "backstay.core.representation:Representation.of",
+        "backstay.db.list_statements:ListStatements.rendered",
+    ),
     "message to response": ("backstay.web.answers:_tagged", "backstay.web.answers:sender_of"),
     "headers, sending": ("starlette.responses:Response.__call__",),
     "metrics and log": (
@@ -225,7 +228,7 @@ async def _drive(app: Any, request: Request, count: int) -> float:
 async def _measure(stage: Stage, rounds: int) -> tuple[Costs, float]:
     recorder, found = Recorder(), defaultdict[tuple[str, str], list[float]](list)
     await recorder.calibrate()
-    bare = importlib.import_module("benchmarks.bare")  # it reads the environment
+    bare: Any = importlib.import_module("benchmarks.bare")  # it reads the environment
     cases = [case for case in CASES if case.name in SHOWN]
     async with AsyncExitStack() as held:
         bare.pool = await held.enter_async_context(asyncpg.create_pool(os.environ["DATABASE_URL"]))

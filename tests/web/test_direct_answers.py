@@ -64,7 +64,7 @@ class Passing:
         await self.app(scope, receive, send)
 
 
-def nobody(*_: object) -> None:
+def nobody(*_: object) -> PlainTextResponse:
     raise AssertionError("nobody raises this")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from backstay.core.context import Context, PrincipalChanges
@@ -129,7 +129,8 @@ class RefreshTokens(Protocol):
         ...
 
 
-class RateLimitResult(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RateLimitResult:
     """The result of a limiter. ``remaining`` further requests are within the rate now.
 
     In seconds: ``reset_after`` until a whole burst is free again, ``retry_after`` until the next

@@ -37,8 +37,8 @@ class Served(FastAPI):
         if is_added or is_answered or self.debug or self.max_body_size is not None:
             return None
         first: Any = self._layers[0].cls
-        layer: Any = stack
-        while layer is not None and type(layer) is not first:
+        layer: ASGIApp | None = stack
+        while layer is not None and not isinstance(layer, first):
             layer = getattr(layer, "app", None)
         return layer
 
