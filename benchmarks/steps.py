@@ -30,7 +30,6 @@ from benchmarks.load import Request
 from benchmarks.stage import Stage, prepare
 
 BATCH = 100
-"""Requests in one round of one case."""
 SHOWN = ("me", "item", "cached", "page", "create")
 POINTS = {
     "FastAPI and Starlette": (
@@ -184,7 +183,8 @@ def _clocks_at_boot(recorder: Recorder) -> Iterator[None]:
         return recorder.wrap(DISPATCH, route_app(*given))
 
     route_of.cache_clear()
-    with (
+    with (  # functions that routes keep are those of this moment
+        _clocks(recorder),
         patch("backstay.core.bus._untraced", make),
         patch.object(Route, "_application", timed),
     ):
