@@ -65,6 +65,7 @@ class Stage:
 
 def environ_for(url: str, folder: Path) -> dict[str, str]:
     """The settings of both servers: limits on, but out of reach; no access log."""
+    root = Path(__file__).parents[1]
     return {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": url,
@@ -75,7 +76,7 @@ def environ_for(url: str, folder: Path) -> dict[str, str]:
         "SECURITY_ACCESS_TOKEN_EXPIRE_SECONDS": "7200",
         "SERVER_LOG": "false",
         "LOG_LEVEL": "ERROR",
-        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONPATH": f"{root / 'src'}:{root}",  # the code beside this file, whatever is installed
         "HOME": str(folder),
     }
 
