@@ -31,7 +31,7 @@ from sqlalchemy import (
     func,
 )
 
-from backstay.core.listing import CursorPage, Page
+from backstay.core.listing import Page
 from backstay.core.messages import View
 from backstay.core.principal import STRANGER, UNLIMITED
 from backstay.core.representation import Representation
@@ -209,7 +209,7 @@ PAGES: list[dict[str, Any]] = [
 async def test_a_page_is_the_same_as_bytes(many: Database, asked: dict[str, Any]) -> None:
     query = ListBooks.model_validate(asked)
     paginate = Paginator(many.reader, CURSORS, STRANGER, UNLIMITED, renders=True)
-    seen: Page[PlainBook] | CursorPage[PlainBook] = await paginate(PLAIN, query)
+    seen = await paginate(PLAIN, query)
     written = await paginate.rendered(PLAIN, query)
     assert isinstance(written, Representation)
     assert written == Representation.of(seen)
