@@ -16,7 +16,7 @@ from statistics import median
 from rich.progress import Progress
 
 from backstay.testing.postgres_server import PostgresServer
-from benchmarks import copying, idle, jobs, machine, report, sqlite, start, traces
+from benchmarks import copying, idle, jobs, machine, report, sqlite, start, steps, traces
 from benchmarks.cases import (
     ALONE,
     CASES,
@@ -25,6 +25,7 @@ from benchmarks.cases import (
     JOBS,
     SQLITE,
     START,
+    STEPS,
     STORM,
     TRACES,
     WORKERS,
@@ -71,6 +72,7 @@ def _alone(arguments: argparse.Namespace) -> None:
         IDLE: lambda: idle.show(idle.measure()),
         SQLITE: lambda: sqlite.show(sqlite.measure(rounds), rounds),
         COPY: lambda: copying.show(copying.measure()),
+        STEPS: lambda: steps.show(*steps.measure(20), 20),
         TRACES: lambda: traces.show(traces.measure(10)),
     }
     for name, measure in measurements.items():

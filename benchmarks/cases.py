@@ -111,9 +111,11 @@ IDLE = "idle"
 """The name of the measurement of what a server keeps and costs while nobody asks."""
 COPY = "copy"
 """The name of the measurement of copying a database."""
+STEPS = "steps"
+"""The name of the measurement of what each step of a request costs."""
 TRACES = "traces"
 """The name of the measurement of what traces cost a request."""
-ALONE = {COPY, IDLE, JOBS, SQLITE, START, TRACES}
+ALONE = {COPY, IDLE, JOBS, SQLITE, START, STEPS, TRACES}
 """What is measured by itself, without requests."""
 WORKERS = "workers"
 """The name of the measurement of ``me`` from one worker, then from two."""

@@ -65,6 +65,7 @@ class Stage:
 
 def environ_for(url: str, folder: Path) -> dict[str, str]:
     """The settings of both servers: limits on, but out of reach; no access log."""
+    root = Path(__file__).parents[1]
     return {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": url,
@@ -75,9 +76,7 @@ def environ_for(url: str, folder: Path) -> dict[str, str]:
         "SECURITY_ACCESS_TOKEN_EXPIRE_SECONDS": "7200",
         "SERVER_LOG": "false",
         "LOG_LEVEL": "ERROR",
-        "PYTHONPATH": os.pathsep.join(
-            [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-        ),
+        "PYTHONPATH": f"{root / 'src'}:{root}",  # the code beside this file, whatever is installed
         "HOME": str(folder),
     }
 
@@ -87,12 +86,12 @@ def without_limits(stage: Stage) -> Stage:
     return replace(stage, environ=stage.environ | {"RATE_LIMIT_ENABLED": "false"})
 
 
-def prepare(url: str, folder: Path) -> Stage:
+def prepare(url: str, folder: Path, rows: int = ROWS) -> Stage:
     """Migrate, seed, register three people; one has a million items, another fifty roles."""
-    return asyncio.run(_prepare(url, environ_for(url, folder), folder))
+    return asyncio.run(_prepare(url, environ_for(url, folder), folder, rows))
 
 
-async def _prepare(url: str, environ: dict[str, str], folder: Path) -> Stage:
+async def _prepare(url: str, environ: dict[str, str], folder: Path, rows: int) -> Stage:
     settings = load_settings(environ=environ, directory=folder)
     backstay = compose(settings)
     await migrate.upgrade(backstay.database.options)
@@ -106,12 +105,12 @@ async def _prepare(url: str, environ: dict[str, str], folder: Path) -> Stage:
         ids[name] = registered.id
     await _join_roles(backstay, ids["roles"])
     connection = await asyncpg.connect(url)
-    for name, rows in (("many", ROWS + 100), ("few", 200), ("roles", 200)):
+    for name, count in (("many", rows + 100), ("few", 200), ("roles", 200)):
         await connection.execute(
             "INSERT INTO items (id, title, owner_id, created_at, updated_at, version) "
             "SELECT uuidv7(), 'item ' || n, $1, now(), now(), 1 FROM generate_series(1, $2) n",
             ids[name],
-            rows,
+            count,
         )
     items = {
         name: await connection.fetchval("SELECT id FROM items WHERE owner_id = $1 LIMIT 1", owner)

@@ -23,12 +23,17 @@ from backstay.core.representation import Representation
 class RenderedContext(Context):
     """The context of a sender, such as the HTTP edge, that passes rendered answers on.
 
-    For a query that is cached its result is the stored :class:`Representation`, not the view.
+    For a query that is cached, or a list that needs no views, its result is the
+    :class:`Representation`, not the view.
     ``admission``, which may still be running, raises when the sender exceeds a rate limit; it is
     awaited before a cached answer is returned or one is loaded.
     """
 
     admission: Awaitable[None] | None = None
+
+    @property
+    def renders(self) -> bool:
+        return True
 
 
 class QueryCache:

@@ -28,6 +28,7 @@ from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
 from backstay.web.openapi import openapi_of, plain_routes
 from backstay.web.route_index import RouteIndex
+from backstay.web.served import Served
 from backstay.web.state import Authenticator, EdgeState, edge_of, sender_of
 
 Hook = Callable[[FastAPI], Awaitable[None]]
@@ -69,7 +70,7 @@ def app_of(
             held.close()
             stop_logging()
 
-    app = FastAPI(
+    app = Served(
         title=settings.app.title,
         description=settings.app.description,
         version=settings.app.version,
@@ -86,6 +87,7 @@ def app_of(
     for router in routers:
         app.include_router(router)
     index.plain_routes = plain_routes(app)
+    app.seal()
     if faults := (*_limit_faults(app), *_path_faults(app, index)):
         raise BootError(faults)
     return app
@@ -159,7 +161,7 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
         start_page.install(app, settings)
     errors.install(app)
     app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
-    middleware.install(app, settings, backstay.metrics, index.upload_bytes, backstay.tracer)
+    middleware.install(app, settings, backstay.metrics, index, backstay.tracer)
     return index
 
 

@@ -124,7 +124,8 @@ def _paginating(database: Database, cursors: Cursors) -> Provider:
     def paginator_of(context: Context) -> Paginator:
         has_grant = isinstance(context.message.permission, PermissionSpec)
         grant = context.grant if has_grant else None
-        return Paginator(database.reader_of(context), cursors, context.principal, grant)
+        reader, principal = database.reader_of(context), context.principal
+        return Paginator(reader, cursors, principal, grant, renders=context.renders)
 
     return paginator_of
 

@@ -2,20 +2,19 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.jobs import JobRun
 from backstay.core.messages import Message
 from backstay.core.principal import SYSTEM, UNLIMITED, Grant, Principal
-from backstay.core.representation import Preconditions
+from backstay.core.representation import NO_PRECONDITIONS, Preconditions
 
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a message came from. ``address`` is the client's, as seen behind trusted proxies.
 
     ``traceparent`` is that of this hop (W3C Trace Context). ``job`` is the job that sends the
@@ -27,7 +26,7 @@ class Origin:
     request_id: str = ""
     address: str = ""
     user_agent: str = ""
-    preconditions: Preconditions = field(default_factory=Preconditions)
+    preconditions: Preconditions = NO_PRECONDITIONS
     idempotency: IdempotencyKey | None = None
     traceparent: str = ""
     job: JobRun | None = None
@@ -165,6 +164,11 @@ class Context:
     note: ActivityNote = field(default_factory=ActivityNote)
     activity: Mapping[str, Any] | None = None
     shared_result: bool = False
+
+    @property
+    def renders(self) -> bool:
+        """Whether its sender wants the result of a query only to send it to a client."""
+        return False
 
     @property
     def unit(self) -> UnitOfWork:

@@ -4,7 +4,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
 
 from backstay.core.errors import PreconditionFailed
 from backstay.core.listing import CursorPage, Page
@@ -23,17 +25,24 @@ class Representation(NamedTuple):
     links: Links | None = None
 
     @classmethod
-    def of(cls, view: View) -> "Representation":
-        """The JSON representation of a view, in UTF-8."""
+    def of(cls, view: "View | Representation") -> "Representation":
+        """The JSON representation of a view, in UTF-8; one that is given is returned."""
+        if isinstance(view, Representation):
+            return view
         body = type(view).__pydantic_serializer__.to_json(view)
         if isinstance(view, Page | CursorPage):
-            return cls(body, links=_links(view))
-        return cls(body).with_etag()
+            return cls(body, None, _links(view.__dict__))
+        return cls(body, _tag_of(body))
+
+    @classmethod
+    def of_rows(cls, rows: bytes, told: Mapping[str, Any]) -> "Representation":
+        """That of a page of which ``rows`` are the items in JSON, and ``told`` the other fields."""
+        body = b'{"items":%b,%b' % (rows, to_json(told)[1:])
+        return cls(body, None, _links(told))
 
     def with_etag(self) -> "Representation":
         """The same with a strong entity tag: a hash of all bytes of the body (RFC 9110, 8.8.3)."""
-        digest = blake2b(self.body, digest_size=12).hexdigest()
-        return Representation(self.body, f'"{digest}"', self.links)
+        return Representation(self.body, _tag_of(self.body), self.links)
 
     def pack(self) -> bytes:
         """All parts in one sequence of bytes, for a cache."""
@@ -48,16 +57,21 @@ class Representation(NamedTuple):
         return cls(packed[end:], etag, links)
 
 
-def _links(page: Page[View] | CursorPage[View]) -> Links:
+def _tag_of(body: bytes) -> str:
+    return f'"{blake2b(body, digest_size=12).hexdigest()}"'
+
+
+def _links(told: Mapping[str, Any]) -> Links:
     found: dict[str, int | str | None]
-    if isinstance(page, CursorPage):
-        found = {"next": page.next_cursor, "prev": page.prev_cursor}
+    if "page" not in told:
+        found = {"next": told["next_cursor"], "prev": told["prev_cursor"]}
     else:
+        page = told["page"]
         found = {
             "first": 1,
-            "prev": page.page - 1 if page.page > 1 else None,
-            "next": page.page + 1 if page.has_more else None,
-            "last": page.pages,
+            "prev": page - 1 if page > 1 else None,
+            "next": page + 1 if told["has_more"] else None,
+            "last": told["pages"],
         }
     return {relation: target for relation, target in found.items() if target}
 

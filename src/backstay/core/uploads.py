@@ -272,7 +272,7 @@ def receive(message: type[Message[Any]], call_next: Next) -> Next:
         key = context.origin.idempotency
         if key is not None:
             content = blake2b(key.fingerprint + upload.sha256.encode(), digest_size=32).digest()
-            context.origin = replace(context.origin, idempotency=replace(key, fingerprint=content))
+            context.origin = context.origin._replace(idempotency=replace(key, fingerprint=content))
         # the transaction ends even if the sender is cancelled: until then it needs the file
         return await asyncio.shield(in_background(_ending(upload, call_next(context))))
 

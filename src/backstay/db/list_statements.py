@@ -40,6 +40,7 @@ from backstay.db.list_flaws import (
     unsortable,
 )
 from backstay.db.owners import owned
+from backstay.db.plain_rows import renderer_of
 from backstay.db.queries import Expressions, column_of
 
 V = TypeVar("V", bound=View)
@@ -50,7 +51,8 @@ _KEPT = 256  # statements per list; the oldest is dropped first
 class Shape(NamedTuple):
     """Everything that decides the text of a statement; the values are bound when it runs.
 
-    It reads a ``part``: a numbered page, the count, or a page by cursor; of the latter only the
+    It reads a ``part``: a numbered page (``counted``: each row also has the count), the count, or
+    a page by cursor; of the latter only the
     ``region`` that :func:`regions` names. A page by cursor begins behind the values ``_key0``,
     ``_key1``…, unless ``nulls`` is empty; it tells which of them are null. Further parameters are
     those of the ``conditions``, ``_owner``, ``_q``, ``_limit`` and ``_offset``.
@@ -63,6 +65,7 @@ class Shape(NamedTuple):
     sort: tuple[str, ...] = ()
     nulls: tuple[bool, ...] = ()
     region: Region = "whole"
+    counted: bool = False
 
 
 class ListStatements(Generic[V]):
@@ -106,6 +109,7 @@ class ListStatements(Generic[V]):
         self.keys = {name: key for name, key in keys.items() if key is not None}
         self._has_nulls = any(key.may_be_null for key in self.keys.values())
         self.fields = tuple(view.model_fields)
+        self._to_json = renderer_of(view, shown, self._from)
         self.page: type[Page[V]] = Page[view]  # type: ignore[valid-type]
         self.cursor_page: type[CursorPage[V]] = CursorPage[view]  # type: ignore[valid-type]
         found_in = {n: c for n, c in filtered.items() if is_searched(query.filters()[n])}
@@ -152,6 +156,10 @@ class ListStatements(Generic[V]):
         """The rows as dictionaries of the view's fields; further columns are left out."""
         return [dict(zip(self.fields, row, strict=False)) for row in rows]
 
+    def rendered(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> bytes | None:
+        """The rows as JSON, the same as that of their views; None if it takes the views to tell."""
+        return None if self._to_json is None else self._to_json(self.shown(rows))
+
     def statement(self, shape: Shape) -> Select[Any]:
         """The statement of a shape, built unless it is kept already.
 
@@ -192,6 +200,9 @@ class ListStatements(Generic[V]):
             .limit(bindparam("_limit", type_=Integer))
         )
         if shape.part == "page":
+            if shape.counted:
+                counting = select(func.count()).select_from(self._from).where(*predicates)
+                statement = statement.add_columns(counting.correlate(None).scalar_subquery())
             return statement.offset(bindparam("_offset", type_=Integer))
         if shape.nulls:
             statement = statement.where(behind(order, shape.nulls))

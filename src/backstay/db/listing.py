@@ -9,6 +9,7 @@ from backstay.core.listing import CursorPage, ListQuery, Page
 from backstay.core.messages import View
 from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.registry import Function, HandlerSource
+from backstay.core.representation import Representation
 from backstay.core.wiring import Code, Flaw, Place
 from backstay.db.base import Base
 from backstay.db.list_statements import ListStatements
@@ -52,8 +53,10 @@ class Listing(ListStatements[V], HandlerSource):
         self.handler = self._handler()
 
     def _handler(self) -> Function:
-        async def handler(query: ListQuery[V], paginate: Paginator) -> Page[V] | CursorPage[V]:
-            return await paginate(self, query)
+        async def handler(
+            query: ListQuery[V], paginate: Paginator
+        ) -> Page[V] | CursorPage[V] | Representation:
+            return await paginate.rendered(self, query)
 
         handler.__annotations__ |= {"query": self.query, "return": self.query.result_type()}
         handler.__module__, handler.__qualname__ = self.place.module, f"the {self.query.__name__}"

@@ -15,6 +15,7 @@ from backstay.core.listing import CursorPage, ListQuery, Page
 from backstay.core.messages import View
 from backstay.core.permissions import Scope, Source
 from backstay.core.principal import UNLIMITED, Grant, Principal
+from backstay.core.representation import Representation
 from backstay.db.filters import Condition
 from backstay.db.folding import fold
 from backstay.db.list_statements import ListStatements, Shape, sort_keys
@@ -22,6 +23,7 @@ from backstay.db.session import Reader
 
 V = TypeVar("V", bound=View)
 
+_Rows = Sequence[Row[*tuple[Any, ...]]]
 _MAC_LENGTH = 24  # characters: 144 bits in base64url
 
 
@@ -71,15 +73,22 @@ class Paginator:
     without a permission.
     """
 
-    __slots__ = ("_cursors", "_grant", "_principal", "_reader")
+    __slots__ = ("_cursors", "_grant", "_principal", "_reader", "_renders")
 
     def __init__(
-        self, reader: Reader, cursors: Cursors, principal: Principal, grant: Grant | None
+        self,
+        reader: Reader,
+        cursors: Cursors,
+        principal: Principal,
+        grant: Grant | None,
+        *,
+        renders: bool = False,
     ) -> None:
         self._reader = reader
         self._cursors = cursors
         self._principal = principal
         self._grant = grant
+        self._renders = renders
 
     async def __call__(
         self,
@@ -99,6 +108,30 @@ class Paginator:
             Forbidden: the cursor sorts by a field that the grant refuses.
             LookupError: there is neither a grant nor a ``scope``.
         """
+        rows, told = await self._read(listing, query, bound, scope)
+        return _page(listing, query, rows, told)
+
+    async def rendered(
+        self, listing: ListStatements[V], query: ListQuery[V]
+    ) -> Page[V] | CursorPage[V] | Representation:
+        """Read the page for a handler that only returns it.
+
+        It comes as bytes if the sender wants nothing else, and the listing needs no views for them.
+        """
+        rows, told = await self._read(listing, query, None, None)
+        body = listing.rendered(rows) if self._renders else None
+        if body is None:
+            return _page(listing, query, rows, told)
+        return Representation.of_rows(body, told)
+
+    async def _read(
+        self,
+        listing: ListStatements[V],
+        query: ListQuery[V],
+        bound: Mapping[str, Any] | None,
+        scope: Scope | None,
+    ) -> tuple[_Rows, dict[str, Any]]:
+        """The rows of a page, and its other fields in their order."""
         parameters = dict(bound or {}) | {name: getattr(query, name) for name in listing.path}
         conditions: list[Condition] = []
         for name, operation, value in query.conditions():
@@ -128,27 +161,28 @@ class Paginator:
         query: ListQuery[V],
         shape: Shape,
         parameters: dict[str, Any],
-    ) -> Page[V]:
+    ) -> tuple[_Rows, dict[str, Any]]:
         size, offset = query.per_page, (query.page - 1) * query.per_page
-        statement = listing.statement(shape._replace(sort=query.sort))
+        # counts every time, so not where filters make counting expensive and pages short
+        counted = query.total and not shape.conditions and not shape.searched
+        statement = listing.statement(shape._replace(sort=query.sort, counted=counted))
         window = {"_limit": size + 1, "_offset": offset}
         rows = await self._reader.rows(statement, parameters | window)
         total = None
         if query.total:
             total = offset + len(rows)
-            if len(rows) > size or (offset and not rows):
+            if counted and rows:
+                total = rows[0][-1]
+            elif len(rows) > size or (offset and not rows):
                 counting = listing.statement(shape._replace(part="count"))
                 total = await self._reader.scalar(counting, parameters)
-        return listing.page.model_validate(
-            {
-                "items": listing.shown(rows[:size]),
-                "total": total,
-                "page": query.page,
-                "per_page": size,
-                "pages": None if total is None else ceil(total / size),
-                "has_more": len(rows) > size,
-            }
-        )
+        return rows[:size], {
+            "total": total,
+            "page": query.page,
+            "per_page": size,
+            "pages": None if total is None else ceil(total / size),
+            "has_more": len(rows) > size,
+        }
 
     async def _by_cursor(
         self,
@@ -156,7 +190,7 @@ class Paginator:
         query: ListQuery[V],
         shape: Shape,
         parameters: dict[str, Any],
-    ) -> CursorPage[V]:
+    ) -> tuple[_Rows, dict[str, Any]]:
         place = self._place(listing, query)
         size = query.limit or query.per_page
         shape = shape._replace(
@@ -178,9 +212,7 @@ class Paginator:
         is_after, is_before = (came, more) if place.backward else (more, came)
         following = self._cursor(listing, place, rows[-1:], backward=False) if is_after else None
         preceding = self._cursor(listing, place, rows[:1], backward=True) if is_before else None
-        return listing.cursor_page.model_validate(
-            {"items": listing.shown(rows), "next_cursor": following, "prev_cursor": preceding}
-        )
+        return rows, {"next_cursor": following, "prev_cursor": preceding}
 
     def _cursor(
         self,
@@ -223,6 +255,13 @@ class Paginator:
         except ValidationError as error:
             raise _unusable("is no longer valid") from error
         return _Place(sort, backward, tuple(position))
+
+
+def _page(
+    listing: ListStatements[V], query: ListQuery[V], rows: _Rows, told: dict[str, Any]
+) -> Page[V] | CursorPage[V]:
+    kind = listing.cursor_page if query.by_cursor else listing.page
+    return kind.model_validate({"items": listing.shown(rows), **told})
 
 
 def _unusable(reason: str) -> Invalid:

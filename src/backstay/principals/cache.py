@@ -50,12 +50,19 @@ class PrincipalCache:
 
     async def get(self, session_id: UUID) -> Principal | None:
         """The principal of a live session, or None when the session is over."""
-        entry = self._entries.get(session_id)
+        kept = self.kept(session_id)
+        if kept is not None:
+            return kept
         now = self._monotonic()
-        if entry is not None and self._believes(*entry, now):
-            return entry[1]
         joins_after = inf if self._live_doubts() else now - self._max_staleness
         return await self._flights.share(session_id, self._read, now=now, after=joins_after)
+
+    def kept(self, session_id: UUID) -> Principal | None:
+        """The principal of a session if it is cached and may be used, else None."""
+        entry = self._entries.get(session_id)
+        if entry is not None and self._believes(*entry, self._monotonic()):
+            return entry[1]
+        return None
 
     async def _read(self, flight: Flight[UUID, UUID]) -> Principal | None:
         principal = await self._load(flight.key)

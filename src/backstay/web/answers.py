@@ -24,11 +24,13 @@ from backstay.core.representation import (
     Preconditions,
     Representation,
 )
+from backstay.web.headers import Field
 from backstay.web.request import JSON, fields_of, lines_of
 from backstay.web.route_spec import RouteSpec
 from backstay.web.state import edge_of, sender_of
 
 _NOTHING: Mapping[str, str] = {}
+_JSON = (b"content-type", JSON.encode())
 _TAG = re.compile(r'(W/)?("[^"]*")')
 _MATCH, _NONE_MATCH = b"if-match", b"if-none-match"
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -49,22 +51,31 @@ async def answer(request: Request, spec: RouteSpec, message: Message[Any], prefi
     context = RenderedContext(message, sender.principal, sender.origin, sender, admission=admission)
     result = await sender.send(context)
     kept = _representation(result)
-    headers = for_clients(spec.message, edge_of(request).client_max_age)
+    fields = list(_fields_for_clients(spec.message, edge_of(request).client_max_age))
     if kept is not None and kept.links is not None:
-        headers = {**headers, **_link_header(request.scope, kept.links)}
+        fields += _link_field(request.scope, kept.links)
         if not kept_by_clients(spec.message):
-            return Response(kept.body, spec.status, headers, JSON)
+            return _Rendered(kept.body, spec.status, fields)
         kept = kept.with_etag()
     if kept is None:
         response = Response(status_code=204)
     else:
-        response = _tagged(request, kept, spec.status, headers, given)
+        response = _tagged(request, kept, spec.status, fields, given)
         if spec.location is not None:
             location = spec.location.format_map(from_json(kept.body))
             response.headers["Location"] = prefix + location
     if isinstance(result, Replayed):
         response.headers["Idempotent-Replayed"] = "true"
     return response
+
+
+class _Rendered(Response):
+    """A response of bytes with the header fields as ASGI has them, so that none is made twice."""
+
+    def __init__(self, body: bytes, status: int, fields: list[Field]) -> None:
+        self.body, self.status_code, self.background = body, status, None
+        fields += (b"content-length", b"%d" % len(body)), _JSON
+        self.raw_headers = fields
 
 
 async def answer_page(
@@ -117,7 +128,7 @@ def _tagged(
     request: Request,
     kept: Representation,
     status: int,
-    headers: Mapping[str, str],
+    fields: list[Field],
     given: Preconditions,
 ) -> Response:
     """The response with its ETag, or 304 if the client has this representation already.
@@ -126,14 +137,16 @@ def _tagged(
         PreconditionFailed: ``If-Match`` names other representations only.
     """
     tag = kept.etag or ""
-    headers = {"ETag": tag, **headers}
-    if request.method == "GET" and status == 200:
+    fields.insert(0, (b"etag", tag.encode()))
+    if status == 200 and request.scope["method"] == "GET":
         given.check_match(tag)
         if _NONE_MATCH in fields_of(request.scope):
             known = _tags(request, _NONE_MATCH, weak=True)
             if tag in known or known == ("*",):
-                return Response(status_code=304, headers=headers)
-    return Response(kept.body, status, headers, JSON)
+                response = Response(status_code=304)
+                response.raw_headers[:0] = fields
+                return response
+    return _Rendered(kept.body, status, fields)
 
 
 def _tags(request: Request, name: bytes, *, weak: bool) -> tuple[str, ...]:
@@ -190,7 +203,13 @@ async def _key_of(request: Request, spec: RouteSpec) -> IdempotencyKey | None:
     return IdempotencyKey(value, f"{request.method} {request.scope['path']}", fingerprint)
 
 
-def _link_header(scope: Scope, links: Links) -> dict[str, str]:
+@cache
+def _fields_for_clients(message: type[Message[Any]], max_age: int) -> tuple[Field, ...]:
+    told = for_clients(message, max_age).items()
+    return tuple((name.lower().encode(), value.encode()) for name, value in told)
+
+
+def _link_field(scope: Scope, links: Links) -> tuple[Field, ...]:
     """``Link`` (RFC 8288) with relative references to the neighbouring pages, if there are any.
 
     The body carries the same links. If the query is longer than ``LONGEST``, the header is left
@@ -198,13 +217,13 @@ def _link_header(scope: Scope, links: Links) -> dict[str, str]:
     """
     query = scope["query_string"].decode("latin-1")
     if len(query) > LONGEST:
-        return {}
+        return ()
     text = _link(scope["path"], query, tuple(links.items()))
-    return {"Link": text} if text else {}
+    return ((b"link", text),) if text else ()
 
 
 @lru_cache(1024)
-def _link(path: str, query: str, links: tuple[tuple[str, int | str], ...]) -> str:
+def _link(path: str, query: str, links: tuple[tuple[str, int | str], ...]) -> bytes:
     url = URL(path=path, query=query)
     targets = (
         (relation, url.include_query_params(page=target))
@@ -212,7 +231,8 @@ def _link(path: str, query: str, links: tuple[tuple[str, int | str], ...]) -> st
         else (relation, url.include_query_params(cursor=target))
         for relation, target in links
     )
-    return ", ".join(f'<{_relative(target)}>; rel="{relation}"' for relation, target in targets)
+    told = (f'<{_relative(target)}>; rel="{relation}"' for relation, target in targets)
+    return ", ".join(told).encode("latin-1")
 
 
 def _relative(url: URL) -> str:

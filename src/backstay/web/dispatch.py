@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from fastapi.routing import APIRoute
+from starlette.convertors import StringConvertor
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,7 +15,6 @@ from backstay.core.background import in_background
 from backstay.core.errors import AppError, FieldError, Invalid
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
-from backstay.core.uploads import Upload
 from backstay.core.validation import MOST_FAULTS
 from backstay.limits.classes import GENERAL
 from backstay.web.answers import Responder, answer, answer_page
@@ -33,6 +33,8 @@ class Route(APIRoute):
     spec: RouteSpec
     parameters: Parameters
     may_be_kept: bool
+    segments: tuple[str, ...] | None = None
+    """The names of the parameters of its path, if it needs nothing of the framework."""
 
     @classmethod
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
@@ -58,6 +60,7 @@ class Route(APIRoute):
         route.may_be_kept = respond is answer and kept is not None and kept.ttl != 0
         if respond is not None:
             route.app = route._application(prefix, respond)
+            route.segments = _segments(route)
         return route
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -77,22 +80,23 @@ class Route(APIRoute):
         everything else at the edge (docs/decisions).
         """
 
+        spec, read, fields = self.spec, self.parameters.read, self.parameters.uploads
+        rule = spec.upload
+
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
             await self._admit(request)
             try:
                 self._check_form(request)
-                message = await self.parameters.read(request, self._upload_of(request))
-                response = await respond(request, self.spec, message, prefix)
+                upload = None if rule is None else upload_of(request, rule, fields[0])
+                message = await read(request, upload)
+                response = await respond(request, spec, message, prefix)
             finally:
-                await admission_of(scope)
+                if "backstay.admission" in scope:
+                    await admission_of(scope)
             await response(scope, receive, send)
 
         return app
-
-    def _upload_of(self, request: Request) -> Upload | None:
-        rule, fields = self.spec.upload, self.parameters.uploads
-        return None if rule is None else upload_of(request, rule, fields[0])
 
     async def _admit(self, request: Request) -> None:
         """Authenticate the request and count it, before its body is read.
@@ -148,6 +152,17 @@ class Route(APIRoute):
 def route_of(spec: RouteSpec, prefix: str) -> Route:
     """The route of a row; cached: it takes milliseconds, and tests make many applications."""
     return Route.of(spec, prefix)
+
+
+def _segments(route: Route) -> tuple[str, ...] | None:
+    """The names of the parameters of a path; None unless each is a text and a whole segment."""
+    marked = [each for each in route.path_format.split("/") if "{" in each]
+    names = tuple(each[1:-1] for each in marked)
+    kinds = route.param_convertors
+    is_plain = set(names) == set(kinds) and all(
+        isinstance(kind, StringConvertor) for kind in kinds.values()
+    )
+    return names if is_plain else None
 
 
 def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:

@@ -90,6 +90,15 @@ def _of_framework(error: HTTPException) -> AppError:
     return refusal
 
 
+def refusal_of(error: Exception) -> AppError | None:
+    """The refusal that an error stands for, ours or the framework's; None if none expects it."""
+    if isinstance(error, AppError):
+        return error
+    if isinstance(error, RequestValidationError):
+        return invalid(error.errors())
+    return _of_framework(error) if isinstance(error, HTTPException) else None
+
+
 def tell(scope: MutableMapping[str, Any], error: AppError) -> None:
     """Log a server error (5xx), and store its cause for the log line of the request.
 
@@ -109,7 +118,8 @@ def tell(scope: MutableMapping[str, Any], error: AppError) -> None:
 
 def tell_break(scope: MutableMapping[str, Any], error: Exception) -> None:
     """Log why a response that has begun stays without its end."""
-    refusal = error.__cause__  # the framework wraps an error for which it has an answer
+    # the framework wraps an error for which it has an answer
+    refusal = error if isinstance(error, AppError) else error.__cause__
     if isinstance(refusal, AppError):
         tell(scope, refusal)
         leave_cause(scope, refusal)

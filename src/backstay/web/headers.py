@@ -6,6 +6,8 @@ Fields that every response has and that only browsers and proxies read are left 
 
 from typing import Any
 
+Field = tuple[bytes, bytes]
+"""A header field as ASGI has it: the name in lower case, and the value."""
 _TEXT, _NUMBER = {"type": "string"}, {"type": "integer", "minimum": 0}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cache, lru_cache
 from math import ceil
+from uuid import UUID
 
 import structlog
 from starlette.types import Scope
@@ -14,6 +15,7 @@ from backstay.core.principal import Principal
 from backstay.core.rates import Rate
 from backstay.limits.classes import GENERAL, LimitClass
 from backstay.settings import Settings
+from backstay.web.headers import Field
 
 log = structlog.get_logger("backstay.limits")
 
@@ -70,7 +72,7 @@ class Limits:
             elif template not in self._without_rule:
                 self._without_rule.add(template)
                 log.info("the default limit holds: no rule", path=template, tier=principal.tier)
-        await self._count(scope, policy, f"{policy}:user:{principal.id}", rate, limit)
+        await self._count(scope, policy, _key(policy, principal.id), rate, limit)
 
     async def _count(self, scope: Scope, policy: str, key: str, rate: Rate, limit: str) -> None:
         result = await self._limiter.hit(key, rate)
@@ -95,20 +97,30 @@ async def admission_of(scope: Scope) -> None:
         await admission
 
 
+@lru_cache(10_000)
+def _key(policy: str, user_id: UUID) -> str:
+    """The key of a user's count; kept, since a UUID takes longer to write than to look up."""
+    return f"{policy}:user:{user_id}"
+
+
 @lru_cache(1024)
-def _constant(policy: str, limit: int, period: int) -> tuple[tuple[bytes, bytes], ...]:
+def _constant(policy: str, limit: int, period: int) -> tuple[bytes, Field, Field]:
+    """The name of the policy, and the fields that are the same in every response under it."""
     return (
+        policy.encode(),
         (b"ratelimit-policy", f'"{policy}";q={limit};w={period}'.encode()),
         (b"x-ratelimit-limit", str(limit).encode()),
     )
 
 
-def _headers(policy: str, period: int, result: RateLimitResult) -> list[tuple[bytes, bytes]]:
+def _headers(policy: str, period: int, result: RateLimitResult) -> tuple[Field, ...]:
     """``RateLimit-Policy``, ``RateLimit`` (IETF httpapi draft), and the older ``X-RateLimit-*``."""
     remaining, reset = b"%d" % result.remaining, b"%d" % ceil(result.reset_after)
-    return [
-        *_constant(policy, result.limit, period),
-        (b"ratelimit", b'"%b";r=%b;t=%b' % (policy.encode(), remaining, reset)),
+    name, of_policy, of_limit = _constant(policy, result.limit, period)
+    return (
+        of_policy,
+        of_limit,
+        (b"ratelimit", b'"%b";r=%b;t=%b' % (name, remaining, reset)),
         (b"x-ratelimit-remaining", remaining),
         (b"x-ratelimit-reset", reset),
-    ]
+    )

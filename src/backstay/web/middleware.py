@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from traceback import format_exception
 
@@ -21,12 +21,13 @@ from backstay.settings import Settings
 from backstay.web import sockets
 from backstay.web.errors import (
     problem_response,
+    refusal_of,
     saying_why,
     tell,
     tell_break,
     tell_unhandled,
 )
-from backstay.web.headers import EXPOSED
+from backstay.web.headers import EXPOSED, Field
 from backstay.web.request import (
     allow_bytes,
     allowed_bytes,
@@ -40,6 +41,7 @@ from backstay.web.request import (
     too_large,
 )
 from backstay.web.request_log import CLIENT_GONE, log_request
+from backstay.web.route_index import Direct, RouteIndex
 from backstay.web.tracing import Traced
 
 _SECURITY = [
@@ -47,10 +49,8 @@ _SECURITY = [
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 ]
-_DEFAULTS = {
-    b"cache-control": b"no-store",
-    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
-}
+_NO_STORE = (b"cache-control", b"no-store")
+_NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _VARY = ((b"vary", b"Origin"),)
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
@@ -84,6 +84,7 @@ class _Edge:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, saying_why(scope, send))
             return
+        scope["backstay.edge"] = getattr(scope["app"].state, "edge", None)
         identify(scope)
         scope["backstay.client_address"] = client_address(scope, self._trusted)
         if scope["type"] == "http":
@@ -97,37 +98,45 @@ class _Edge:
             log_request("socket", scope, seconds, is_wanted=self._access_log)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ids = (scope["backstay.request_id"].encode(), scope["backstay.trace"])
-        added = [*zip((b"x-request-id", b"traceparent"), ids, strict=True), *self._headers]
-        status, sent, is_head = 500, 0, scope["method"] == "HEAD"
+        sent, is_head = 0, scope["method"] == "HEAD"
         started = time.perf_counter()
         self._metrics.in_flight += 1
 
-        async def respond(message: Message) -> None:
-            nonlocal status, sent
+        def respond(message: Message) -> Awaitable[None]:
+            nonlocal sent
             if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = message["headers"] = list(message.get("headers", ()))
-                present = {name for name, _ in headers}
-                headers += [pair for pair in _DEFAULTS.items() if pair[0] not in present]
-                headers += added
-                headers += scope.get("backstay.headers", ())
-                headers += scope.get("backstay.vary", ())
+                scope["backstay.status"] = message["status"]
+                message["headers"] = self._completed(scope, message.get("headers", ()))
             elif is_head:
                 message["body"] = b""
             else:
                 sent += len(message.get("body", b""))
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, respond)
         finally:
             elapsed = time.perf_counter() - started
             self._metrics.in_flight -= 1
-            scope["backstay.status"] = status
+            status = scope.setdefault("backstay.status", 500)
             route = getattr(scope.get("route"), "path_format", "unmatched")
             self._metrics.observe(scope["method"], route, status, elapsed)
             log_request("request", scope, elapsed, sent, is_wanted=self._access_log)
+
+    def _completed(self, scope: Scope, given: Iterable[Field]) -> list[Field]:
+        """The fields of a response with those that every one has."""
+        fields = [*given]
+        names = [name for name, _ in fields]
+        if b"cache-control" not in names:
+            fields.append(_NO_STORE)
+        if b"content-security-policy" not in names:
+            fields.append(_NO_CONTENT)
+        fields.append((b"x-request-id", scope["backstay.request_id"].encode()))
+        fields.append((b"traceparent", scope["backstay.trace"]))
+        fields += self._headers
+        fields += scope.get("backstay.headers", ())
+        fields += scope.get("backstay.vary", ())
+        return fields
 
 
 class _Faults:
@@ -155,18 +164,11 @@ class _Faults:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
             self._check(scope)
-            await self._app(scope, self._bounded(scope, receive), watch)
+            await self._app(scope, self._bounded(scope, receive), send)
         except Exception as error:
-            if started:
+            if "backstay.status" in scope:  # the response has begun
                 tell_break(scope, error)
             elif isinstance(error, ClientDisconnect):
                 await Response(status_code=CLIENT_GONE)(scope, receive, send)
@@ -174,9 +176,11 @@ class _Faults:
                 await self._answer(scope, error)(scope, receive, send)
 
     def _answer(self, scope: Scope, error: Exception) -> Response:
-        if isinstance(error, AppError):
-            tell(scope, error)
-            return problem_response(scope, error)
+        refusal = refusal_of(error)
+        if refusal is not None:
+            if refusal is error:
+                tell(scope, refusal)
+            return problem_response(scope, refusal)
         tell_unhandled(scope, error)
         traceback = "".join(format_exception(error)) if self._debug else ""
         return problem_response(scope, AppError(), traceback)
@@ -248,18 +252,26 @@ class _Cors(CORSMiddleware):
         )
 
 
+def _no_upload(_: Scope) -> int | None:
+    return None
+
+
 def install(
     app: FastAPI,
     settings: Settings,
     metrics: Metrics,
-    upload_bytes: Callable[[Scope], int | None] = lambda _: None,
+    index: RouteIndex | None = None,
     tracer: Tracer = NO_TRACER,
 ) -> None:
     """Add the layers to an application, the innermost first.
 
-    ``upload_bytes`` knows how large a body may be if it is an upload.
+    With the ``index`` of its routes, which knows how large the body of an upload may be, its rows
+    are answered without the framework's layers.
     """
     origins = settings.app.cors_origins
+    if index is not None:
+        app.add_middleware(Direct, index=index, outer=app, handlers=dict(app.exception_handlers))
+    upload_bytes = _no_upload if index is None else index.upload_bytes
     app.add_middleware(_Faults, settings=settings, upload_bytes=upload_bytes)
     if origins:
         app.add_middleware(

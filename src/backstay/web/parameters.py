@@ -3,10 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from functools import partial
 from inspect import Parameter
 from itertools import islice
 from typing import Annotated, Any, get_args, get_origin
+from uuid import UUID
 
 from fastapi import Body, Path, Query
 from pydantic import BaseModel, ConfigDict, create_model
@@ -25,6 +28,8 @@ from backstay.web.request import fields_of
 TEXT_OR_JOINT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,:]', re.DOTALL)
 """A JSON string, or a comma or colon outside of strings. A string without an end matches, too, so
 that no part of a body is scanned twice."""
+_OURS = frozenset({Message.__module__, ListQuery.__module__})
+"""The modules whose validators look at nothing but the message."""
 _AS_NAMED: Mapping[str, str] = {}
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -72,6 +77,7 @@ class Parameters:
                 message if whole else _model(message, "Body", _definitions(fields[Source.JSON]))
             )
             self.signature.append(_parameter("body", Annotated[self._body, Body()]))
+        self._unasked = None if self.has_body or self.uploads else _without_fields(message)
 
     async def read(self, request: Request, upload: Upload | None = None) -> Message[Any]:
         """Build the message from the request's path, query and body, which may be an upload.
@@ -87,6 +93,8 @@ class Parameters:
                 return body
         elif upload is None and _announces_content(request) and await request.body():
             raise Invalid("This route takes no body.")
+        elif self._unasked is not None and not request.scope["query_string"]:
+            return self._unasked
         fields: dict[str, Any] = {}
         if self._query is not None:
             named = self._given(request.query_params)
@@ -144,6 +152,28 @@ class Parameters:
             )
             definitions["sort"] = (annotation, described)
         return _model(self._message, "Query", definitions)
+
+
+def _without_fields(message: type[Message[Any]]) -> Message[Any] | None:
+    """The message of every request that names no field; None if it is not always the same.
+
+    Its defaults must be there, and immutable, and no validator of its own may look at them.
+    """
+    validators = message.__pydantic_decorators__.model_validators.values()
+    if any(each.func.__module__ not in _OURS for each in validators):
+        return None
+    if message.__pydantic_post_init__ or message.__pydantic_custom_init__:
+        return None
+    for field in message.model_fields.values():
+        if field.is_required() or field.default_factory or not _is_constant(field.default):
+            return None
+    return message()
+
+
+def _is_constant(default: Any) -> bool:
+    if isinstance(default, tuple):
+        return all(map(_is_constant, default))
+    return default is None or isinstance(default, str | int | float | bytes | UUID | date | Decimal)
 
 
 def check_extent(body: bytes, most: int) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from os import urandom
 
 from starlette.types import Scope
@@ -39,7 +40,9 @@ def fields_of(scope: Scope) -> dict[bytes, bytes]:
     """The fields by lower-case name. Of a repeated field it is the first line."""
     fields: dict[bytes, bytes] | None = scope.get(_FIELDS)
     if fields is None:
-        fields = scope[_FIELDS] = dict(reversed(list(scope["headers"])))
+        fields = scope[_FIELDS] = dict(scope["headers"])
+        if len(fields) < len(scope["headers"]):  # one is repeated
+            fields = scope[_FIELDS] = dict(reversed(list(scope["headers"])))
     return fields
 
 
@@ -87,8 +90,9 @@ def identify(scope: Scope) -> tuple[str, bytes]:
         chosen = urandom(24).hex()
         trace_id, _, flags = parent_of(scope) or (chosen[:32], "", "00")
         trace = scope["backstay.trace"] = f"00-{trace_id}-{chosen[32:]}-{flags}".encode()
-    given = fields_of(scope).get(b"x-request-id", b"")
-    request_id = (given if _REQUEST_ID.fullmatch(given) else trace[3:35]).decode()
+    given = fields_of(scope).get(b"x-request-id")
+    is_id = given is not None and _REQUEST_ID.fullmatch(given) is not None
+    request_id = (given if given is not None and is_id else trace[3:35]).decode()
     scope["backstay.request_id"] = request_id
     return request_id, trace
 
@@ -148,17 +152,22 @@ def check_host(scope: Scope, served: Iterable[str]) -> None:
     Raises:
         BadRequest: the host is missing, repeated, malformed or not served.
     """
-    given = [value for name, value in scope["headers"] if name == b"host"]
-    if given == [b""]:  # granian sends this if the header is missing
-        given = []
-    if len(given) > 1 or not all(map(_HOST.fullmatch, given)):
+    fields = fields_of(scope)
+    given = fields.get(b"host", b"")  # granian sends an empty one if the header is missing
+    is_repeated = len(fields) < len(scope["headers"]) and len(lines_of(scope, b"host")) > 1
+    if is_repeated or (given and not _is_host(given)):
         raise BadRequest("Send one Host header, with a name and a port at most.")
     if not given and scope.get("http_version") == "1.1":
         raise BadRequest("Send a Host header.")
     if served:
-        name = _PORT.sub("", b"".join(given).decode("latin-1").lower())
+        name = _PORT.sub("", given.decode("latin-1").lower())
         if not any(_serves(each, name) for each in served):
             raise BadRequest("This host name is not served here.")
+
+
+@lru_cache(256)
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value) is not None
 
 
 def _serves(served: str, name: str) -> bool:
@@ -185,8 +194,8 @@ def check_length(scope: Scope, most: int) -> None:
     Raises:
         AppError: it does (413). A body without ``Content-Length`` is counted while it arrives.
     """
-    length = fields_of(scope).get(b"content-length", b"0")
-    if length.isdigit() and int(length[:20]) > most:
+    length = fields_of(scope).get(b"content-length")
+    if length is not None and length.isdigit() and int(length[:20]) > most:
         raise too_large(most)
 
 

@@ -1,8 +1,9 @@
 """Finds the route of a request in one step, however many routes there are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.routing import Match
@@ -18,6 +19,8 @@ from backstay.web.request import narrow
 from backstay.web.sockets import admit, while_signed_in
 from backstay.web.state import edge_of
 
+Handlers = Mapping[Any, Any]
+"""By the class of an exception: the function that answers it."""
 _DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/docs/assets/")
 
 
@@ -40,11 +43,16 @@ class RouteIndex:
         self._fallback = fallback
         self.plain_routes: Sequence[Any] = ()
         self._root: _Node = _Node()
+        self._literal: dict[str, _Node] = {}
         for route in routes:
             node = self._root
             for segment in route.path_format.strip("/").split("/"):
-                name = "{}" if segment.startswith("{") else segment
-                node = node.children.setdefault(name, _Node())
+                if segment.startswith("{"):
+                    node.parameter = node = node.parameter or _Node()
+                else:
+                    node = node.children.setdefault(segment, _Node())
+            if "{" not in route.path_format:
+                self._literal[route.path_format] = node
             for method in route.methods or ():
                 node.routes.setdefault(method, route)
                 if method == "GET":
@@ -75,6 +83,26 @@ class RouteIndex:
             return
         scope.update(child_scope)
         await route.handle(scope, receive, send)
+
+    def row_of(self, scope: Scope) -> Route | None:
+        """The row that answers a request by itself, with the parameters of the path in the scope.
+
+        None if there is none, and if the framework has a part in it: in a custom endpoint, or a
+        path with more than names and whole segments. HEAD is also left to :meth:`__call__`.
+        """
+        values: list[str] = []
+        node = self._find(_path(scope), values)
+        route = None if node is None else node.routes.get(scope["method"])
+        if not isinstance(route, Route) or route.segments is None or "" in values:
+            return None
+        if scope["method"] == "HEAD":
+            return None
+        scope["route"], scope["endpoint"] = route, route.endpoint
+        scope["path_params"] = {
+            **scope.get("path_params", {}),
+            **dict(zip(route.segments, values, strict=True)),
+        }
+        return route
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._plain_route(scope)
@@ -130,16 +158,45 @@ class RouteIndex:
         match, _ = route.matches({"type": "http", "method": method, "path": path})
         return route if match is Match.FULL else None
 
-    def _find(self, path: str) -> "_Node | None":
+    def _find(self, path: str, values: list[str] | None = None) -> "_Node | None":
+        """The place of a path in the tree; ``values`` gets those of its parameters."""
+        literal = self._literal.get(path)
+        if literal is not None:
+            return literal
         if path != "/" and path.endswith("/"):
             return None
         node = self._root
         for segment in path[1:].split("/"):
-            found = node.children.get(segment) or node.children.get("{}")
+            found = node.children.get(segment)
             if found is None:
-                return None
+                found = node.parameter
+                if found is None:
+                    return None
+                if values is not None:
+                    values.append(segment)
             node = found
         return node if node.routes else None
+
+
+class Direct:
+    """Calls the row of a request itself, past the layers that FastAPI has around its router.
+
+    Those translate exceptions and close files of forms, of which such a row has none. A project
+    that has registered a handler of exceptions keeps them.
+    """
+
+    def __init__(self, app: ASGIApp, index: RouteIndex, outer: FastAPI, handlers: Handlers) -> None:
+        self.app = app
+        self._row_of = index.row_of
+        self._is_off = outer.exception_handlers != handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_off:
+            row = self._row_of(scope)
+            if row is not None:
+                await row.app(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 async def _count_unmatched(scope: Scope, limit: LimitClass = GENERAL) -> Principal | None:
@@ -164,8 +221,9 @@ def _path(scope: Scope) -> str:
 
 
 class _Node:
-    __slots__ = ("children", "routes")
+    __slots__ = ("children", "parameter", "routes")
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
+        self.parameter: _Node | None = None
         self.routes: dict[str, APIRoute] = {}

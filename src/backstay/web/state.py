@@ -21,13 +21,16 @@ from backstay.core.representation import NO_PRECONDITIONS, Preconditions
 from backstay.limits.classes import GENERAL, LimitClass
 from backstay.principals.cache import PrincipalCache
 from backstay.web.limits import Limits
-from backstay.web.request import bearer_token, field_of
+from backstay.web.request import bearer_token, field_of, fields_of
 
 INVALID = 'Bearer error="invalid_token"'
 
 
 class Authenticator:
-    """Verifies access tokens. The claims of a verified token are cached until it expires."""
+    """Verifies access tokens. The claims of a verified one are cached until it expires.
+
+    They are kept by the whole header field, which is sent the same every time.
+    """
 
     def __init__(
         self,
@@ -47,11 +50,11 @@ class Authenticator:
         Raises:
             Unauthenticated: the token is missing or invalid, or its session has ended.
         """
-        token = bearer_token(authorization)
-        if token is None:
-            raise Unauthenticated
-        claims = self._claims(token)
-        return await self._of_session(claims.session_id, claims.user_id)
+        claims = self._claims(authorization)
+        principal = self._principals.kept(claims.session_id)
+        if principal is None or principal.user_id != claims.user_id:
+            return await self._of_session(claims.session_id, claims.user_id)
+        return principal
 
     async def refresh(self, principal: Principal) -> Principal:
         """The principal of an earlier request as it is now.
@@ -69,16 +72,19 @@ class Authenticator:
             raise Unauthenticated("This session has ended: sign in again.", challenge=INVALID)
         return principal
 
-    def _claims(self, token: str) -> AccessClaims:
-        claims = self._verified.get(token)
+    def _claims(self, authorization: str | None) -> AccessClaims:
+        claims = self._verified.get(authorization or "")
         if claims is not None and claims.expires_at > self._clock().timestamp():
             return claims
-        self._verified.drop(token)
+        token = bearer_token(authorization)
+        if token is None:
+            raise Unauthenticated
         try:
             claims = self._tokens.verify(token)
         except Unauthenticated as error:
+            self._verified.drop(authorization or "")
             raise Unauthenticated(error.detail, challenge=INVALID) from error
-        self._verified.put(token, claims)
+        self._verified.put(authorization or "", claims)
         return claims
 
 
@@ -134,7 +140,7 @@ class EdgeState:
 
 def edge_of(request: HTTPConnection) -> EdgeState:
     """The edge state of the application that received the request."""
-    state: EdgeState = request.scope["app"].state.edge
+    state: EdgeState = request.scope["backstay.edge"]
     return state
 
 
@@ -151,12 +157,13 @@ def sender_of(
     origin = Origin(
         scope.get("backstay.request_id", ""),
         scope["backstay.client_address"],
-        (field_of(scope, b"user-agent") or "")[:300],
+        fields_of(scope).get(b"user-agent", b"")[:300].decode("latin-1"),
         preconditions,
         idempotency,
         scope.get("backstay.trace", b"").decode(),
-        device_id=device_id,
-        device_is_new=device_is_new,
+        None,
+        device_id,
+        device_is_new,
     )
     send = edge.bus.send if scope["type"] == "http" else partial(_send_afresh, edge)
     return Sender(send, scope.get("backstay.principal", STRANGER), origin)
