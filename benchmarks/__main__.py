@@ -16,11 +16,12 @@ from statistics import median
 from rich.progress import Progress
 
 from backstay.testing.postgres_server import PostgresServer
-from benchmarks import copying, idle, jobs, machine, report, sqlite, start, traces
+from benchmarks import copying, crowd, idle, jobs, machine, report, sqlite, start, traces
 from benchmarks.cases import (
     ALONE,
     CASES,
     COPY,
+    CROWD,
     IDLE,
     JOBS,
     SQLITE,
@@ -71,6 +72,7 @@ def _alone(arguments: argparse.Namespace) -> None:
         IDLE: lambda: idle.show(idle.measure()),
         SQLITE: lambda: sqlite.show(sqlite.measure(rounds), rounds),
         COPY: lambda: copying.show(copying.measure()),
+        CROWD: lambda: crowd.show(crowd.measure(rounds), rounds),
         TRACES: lambda: traces.show(traces.measure(10)),
     }
     for name, measure in measurements.items():

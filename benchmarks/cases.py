@@ -113,7 +113,9 @@ COPY = "copy"
 """The name of the measurement of copying a database."""
 TRACES = "traces"
 """The name of the measurement of what traces cost a request."""
-ALONE = {COPY, IDLE, JOBS, SQLITE, START, TRACES}
+CROWD = "crowd"
+"""The name of the measurement of many clients, and of more load than can be served."""
+ALONE = {COPY, CROWD, IDLE, JOBS, SQLITE, START, TRACES}
 """What is measured by itself, without requests."""
 WORKERS = "workers"
 """The name of the measurement of ``me`` from one worker, then from two."""

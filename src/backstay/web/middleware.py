@@ -27,6 +27,7 @@ from backstay.web.errors import (
     tell_unhandled,
 )
 from backstay.web.headers import EXPOSED
+from backstay.web.overload import Shedder, Shedding
 from backstay.web.request import (
     allow_bytes,
     allowed_bytes,
@@ -94,7 +95,8 @@ class _Edge:
             await self._app(scope, receive, send)
         finally:
             seconds = time.perf_counter() - started
-            log_request("socket", scope, seconds, is_wanted=self._access_log)
+            if "backstay.shed" not in scope:
+                log_request("socket", scope, seconds, is_wanted=self._access_log)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         ids = (scope["backstay.request_id"].encode(), scope["backstay.trace"])
@@ -127,7 +129,8 @@ class _Edge:
             scope["backstay.status"] = status
             route = getattr(scope.get("route"), "path_format", "unmatched")
             self._metrics.observe(scope["method"], route, status, elapsed)
-            log_request("request", scope, elapsed, sent, is_wanted=self._access_log)
+            if "backstay.shed" not in scope:
+                log_request("request", scope, elapsed, sent, is_wanted=self._access_log)
 
 
 class _Faults:
@@ -254,13 +257,18 @@ def install(
     metrics: Metrics,
     upload_bytes: Callable[[Scope], int | None] = lambda _: None,
     tracer: Tracer = NO_TRACER,
+    shedder: Shedder | None = None,
+    is_essential: Callable[[Scope], bool] = lambda _: False,
 ) -> None:
     """Add the layers to an application, the innermost first.
 
-    ``upload_bytes`` knows how large a body may be if it is an upload.
+    ``upload_bytes`` knows how large a body may be if it is an upload; ``shedder`` refuses what is
+    not ``is_essential`` while there is too much to do.
     """
     origins = settings.app.cors_origins
     app.add_middleware(_Faults, settings=settings, upload_bytes=upload_bytes)
+    if shedder is not None:
+        app.add_middleware(Shedding, shedder=shedder, is_essential=is_essential)
     if origins:
         app.add_middleware(
             _Cors,
