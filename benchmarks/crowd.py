@@ -5,11 +5,12 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from statistics import median
-from types import ModuleType
+from subprocess import DEVNULL
+from typing import Any
 
 import uvloop
 from fastapi import FastAPI
@@ -28,19 +29,22 @@ from backstay.testing.postgres_server import PostgresServer
 from backstay.web.routes import Routes
 from benchmarks import machine
 from benchmarks.cases import API, CASES
-from benchmarks.sender import PATIENCE, Crowd, bytes_of, dribble
+from benchmarks.sender import PATIENCE, Clients, Crowd, bytes_of
 from benchmarks.stage import Server, Stage, prepare, serving
 
 CONNECTIONS = (1, 16, 64, 512, 5000)
-BUSY, FEW = 64, 16
-SECONDS, OVERLOAD_SECONDS = 3, 8
+BUSY, FEW, VICTIMS, FLOOD = 64, 16, 4, 2000
+SECONDS, OVERLOAD_SECONDS, REST = 2, 6, 2 * PATIENCE
 OPEN_FILES = 20_000
 SLOW_SECONDS = 1.0
 SERVE = ("--factory", "--backlog", "4096", "--backpressure", "65536")
 """As `backstay serve` starts granian."""
-Rows = dict[str, list[Crowd]]
-Beside = Callable[[str], AbstractAsyncContextManager[None]]
-"""What else a server has to do, by its address."""
+WITHOUT, WITH = "without", "with control"
+Row = tuple[str, str]
+"""What was sent, and to which server."""
+Rows = dict[Row, list[Crowd]]
+Beside = Callable[[], AbstractAsyncContextManager[None]]
+"""What else a server has to do meanwhile."""
 
 
 class Slept(View):
@@ -58,7 +62,7 @@ class Sleep(Query[Slept]):
 @handles(Sleep)
 async def sleep(query: Sleep, reader: Reader) -> Slept:
     """Occupy a connection."""
-    await reader.execute(text(f"SELECT pg_sleep({SLOW_SECONDS})"))
+    await reader.scalar(text(f"SELECT pg_sleep({SLOW_SECONDS})"))
     return Slept(seconds=SLOW_SECONDS)
 
 
@@ -68,12 +72,12 @@ routes.get("", Sleep)
 
 def app() -> FastAPI:
     """The application, and a slow query."""
-    modules: tuple[ModuleType, ...] = (sys.modules[__name__],)
-    return create_app(features=[*STANDARD, Feature("bench", modules=modules, routes=(routes,))])
+    slow = Feature("bench", modules=(sys.modules[__name__],), routes=(routes,))
+    return create_app(features=[*STANDARD, slow])
 
 
 def measure(rounds: int) -> Rows:
-    """Every figure of every round."""
+    """Every measurement of every round."""
     known = os.sched_getaffinity(0)
     with ExitStack() as held:
         machine.pin(machine.OTHER_CORE)
@@ -84,109 +88,121 @@ def measure(rounds: int) -> Rows:
         stage = prepare(postgres.create_database(), folder, rows=1000)
 
         def start(wait: str) -> Server:
-            variables = {"CACHE_TTL_SECONDS": "0", "SERVER_MAX_WAIT": wait}
-            return held.enter_context(
-                serving("benchmarks.crowd:app", stage, *SERVE, **variables)
-            )
+            variables = {"CACHE_TTL_SECONDS": "0", "LOG_LEVEL": "CRITICAL"}
+            variables |= {"SERVER_MAX_WAIT": wait}
+            serve = serving("benchmarks.crowd:app", stage, *SERVE, **variables)
+            return held.enter_context(serve)
 
-        return uvloop.run(_measure(rounds, stage, start("0"), start("1")))
+        servers = {WITHOUT: start("0"), WITH: start("1")}
+        return uvloop.run(_Run(stage, servers).run(rounds))
 
 
-async def _measure(rounds: int, stage: Stage, without: Server, control: Server) -> Rows:
-    found: Rows = {}
-    item = bytes_of(_request("item", stage))
-    servers = {"": without, ", control": control}
+class _Run:
+    """One run; all measurements of a round follow one another."""
 
-    async def note(name: str, run: Awaitable[Crowd]) -> Crowd:
-        crowd = await run
-        found.setdefault(name, []).append(crowd)
+    def __init__(self, stage: Stage, servers: dict[str, Server]) -> None:
+        self._stage, self._servers = stage, servers
+        self._item = _request("item", stage)
+        self._found: Rows = {}
+
+    async def run(self, rounds: int) -> Rows:
+        for server in self._servers.values():
+            await Clients(server, self._item).closed(FEW, SECONDS)
+        for _ in range(rounds):
+            for count in CONNECTIONS:
+                for kind, server in self._servers.items():
+                    clients = Clients(server, self._item)
+                    await self._note(f"{count} at once", kind, clients.closed(count, SECONDS))
+            for kind, server in self._servers.items():
+                await self._beside(kind, server)
+                await self._overload(kind, server)
+        return self._found
+
+    async def _note(self, what: str, kind: str, measured: Coroutine[Any, Any, Crowd]) -> Crowd:
+        crowd = await measured
+        self._found.setdefault((what, kind), []).append(crowd)
         return crowd
 
-    for server in servers.values():
-        await Crowd.closed(server.base, item, connections=FEW, seconds=SECONDS)
-    for _ in range(rounds):
-        for count in CONNECTIONS:
-            for named, server in servers.items():
-                run = Crowd.closed(server.base, item, connections=count, seconds=SECONDS)
-                await note(f"{count} connections{named}", run)
-        for other, beside in _others(stage).items():
-            async with beside(control.base):
-                run = Crowd.closed(control.base, item, connections=FEW, seconds=SECONDS)
-                await note(f"{FEW} beside {other}", run)
-        peak = found[f"{BUSY} connections"][-1].goodput
-        for named, server in servers.items():
-            run = Crowd.open(server.base, item, rate=2 * peak, seconds=OVERLOAD_SECONDS)
-            await note(f"twice the peak{named}", run)
-            await asyncio.sleep(2 * PATIENCE)
-            async with _flood(server.base, 2 * peak):
-                run = Crowd.closed(server.base, item, connections=4, seconds=SECONDS)
-                await note(f"4 beside a flood of another address{named}", run)
-            await asyncio.sleep(2 * PATIENCE)
-    return found
+    async def _beside(self, kind: str, server: Server) -> None:
+        for what, beside in _others(self._stage, server).items():
+            async with beside():
+                clients = Clients(server, self._item)
+                await self._note(f"{FEW}, {what}", kind, clients.closed(FEW, SECONDS))
+            await asyncio.sleep(1)
+
+    async def _overload(self, kind: str, server: Server) -> None:
+        """Twice the rate that was served just before, then a flood without a token beside a few."""
+        clients = Clients(server, self._item)
+        before = await self._note("peak", kind, clients.closed(BUSY, SECONDS))
+        rate = 2 * len(before.good) / SECONDS
+        await self._note("twice the peak", kind, clients.open(rate, OVERLOAD_SECONDS))
+        await asyncio.sleep(REST)
+        url = f"{server.base}{API}/items"
+        flood = ("wrk", "-t1", f"-c{FLOOD}", f"-d{SECONDS + 1}s", "--timeout", "30s", url)
+        flooding = await asyncio.create_subprocess_exec(*flood, stdout=DEVNULL)
+        await asyncio.sleep(0.5)
+        victims = Clients(server, self._item, source=4)
+        await self._note(f"{VICTIMS}, a flood", kind, victims.closed(VICTIMS, SECONDS))
+        await flooding.wait()
+        await asyncio.sleep(REST)
 
 
 def show(found: Rows, rounds: int) -> None:
     """Print a row per measurement, and what of the peak is left at twice its load."""
-    peak = max(median(c.goodput for c in found[f"{n} connections"]) for n in CONNECTIONS)
     table = Table(title=f"median of {rounds} rounds; good: 200 within {PATIENCE:g} s")
-    for heading in ("", "p50 ms", "p99 ms", "p99.9 ms", "good/s", "of peak", "refused/s", "lost/s"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
-    for name, crowds in found.items():
-        times = (f"{median(c.percentile(p) for c in crowds):.1f}" for p in (50, 99, 99.9))
-        good = median(c.goodput for c in crowds)
-        rest = (median(c.refused for c in crowds), median(c.lost for c in crowds))
-        table.add_row(name, *times, f"{good:.0f}", f"{good / peak:.0%}", *map("{:.0f}".format, rest))
-    console = Console()
+    for heading in ("clients", "server", "p50", "p99", "p99.9", "good", "refused", "lost", "µs"):
+        table.add_column(heading, justify="left" if heading in {"clients", "server"} else "right")
+    for (what, kind), crowds in found.items():
+        times = (f"{median(c.percentile(p) for c in crowds):.0f}" for p in (50, 99, 99.9))
+        counts = [
+            (len(c.good), c.refused, c.asked - len(c.good) - c.refused, c.seconds) for c in crowds
+        ]
+        rates = (f"{median(each[n] / each[3] for each in counts):.0f}" for n in range(3))
+        table.add_row(what, kind, *times, *rates, f"{_cost(crowds) * 1e6:.0f}")
+    console = Console(width=100)
     console.print(table)
-    console.print("times are of what succeeded; lost: failed, or not there in time")
-
-
-def _request(name: str, stage: Stage) -> tuple[str, str, str, dict[str, str]]:
-    case = next(each for each in CASES if each.name == name)
-    request = case.ours(stage)
-    return request.method, request.url, request.body, request.headers
-
-
-def _others(stage: Stage) -> dict[str, Beside]:
-    slow = bytes_of(("GET", f"{API}/slow", "", {}))
-    login = bytes_of(_request("login", stage))
-    ping = bytes_of(("GET", f"{API}/system/ping", "", {}))
-
-    @asynccontextmanager
-    async def running(*tasks: Awaitable[object]) -> AsyncIterator[None]:
-        started = [asyncio.ensure_future(each) for each in tasks]
-        await asyncio.sleep(0.5)
-        yield
-        for each in started:
-            each.cancel()
-        await asyncio.gather(*started, return_exceptions=True)
-
-    def crowd(request: bytes, count: int) -> Beside:
-        return lambda base: running(
-            Crowd.closed(base, request, connections=count, seconds=SECONDS + 2, source=2)
+    console.print("times in ms, of the good; counts per second; µs: CPU of the server per good")
+    for kind in (WITHOUT, WITH):
+        peak, twice = found["peak", kind], found["twice the peak", kind]
+        share = _cost(peak) / _cost(twice)
+        load = median(c.asked * _cost([p]) / c.cpu for c, p in zip(twice, peak, strict=True))
+        console.print(
+            f"{kind}: at {load:.1f} times the peak a second of processor time gives {share:.0%} of "
+            "the good answers that it gives at the peak"
         )
 
-    return {
-        "nobody": lambda base: running(),
-        "200 clients of a byte at a time": lambda base: running(
-            *(dribble(base, ping) for _ in range(200))
-        ),
-        "50 slow queries": crowd(slow, 50),
-        "8 sign-ins": crowd(login, 8),
-    }
+
+def _cost(crowds: list[Crowd]) -> float:
+    """Seconds of the server's processor time per good answer, median of the rounds."""
+    return median(crowd.cpu / max(1, len(crowd.good)) for crowd in crowds)
 
 
-@asynccontextmanager
-async def _flood(base: str, rate: float) -> AsyncIterator[None]:
-    """Requests without a token from one address."""
-    request = bytes_of(("GET", f"{API}/items", "", {}))
+def _request(name: str, stage: Stage) -> bytes:
+    request = next(each for each in CASES if each.name == name).ours(stage)
+    return bytes_of(request.method, request.url, request.body, **request.headers)
+
+
+def _others(stage: Stage, server: Server) -> dict[str, Beside]:
+    slow = Clients(server, bytes_of("GET", f"{API}/slow"), source=2)
+    logins = Clients(server, _request("login", stage), source=2)
+    byte = Clients(server, bytes_of("GET", f"{API}/system/ping"))
     seconds = SECONDS + 1
-    flood = asyncio.ensure_future(
-        Crowd.open(base, request, rate=3 * rate, seconds=seconds, source=3)
-    )
-    await asyncio.sleep(1)
-    yield
-    await flood
+
+    @asynccontextmanager
+    async def running(*parts: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+        tasks = [asyncio.ensure_future(each) for each in parts]
+        await asyncio.sleep(0.5)
+        yield
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    return {
+        "nobody": running,
+        "200 byte by byte": lambda: running(*(byte.dribble() for _ in range(200))),
+        "50 slow queries": lambda: running(slow.closed(50, seconds)),
+        "8 sign-ins": lambda: running(logins.closed(8, seconds)),
+    }
 
 
 @contextmanager
@@ -194,7 +210,7 @@ def _many_files() -> Iterator[None]:
     """Let this process, and servers that it starts, open as many connections as are measured."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < OPEN_FILES:
-        raise SystemExit(f"{OPEN_FILES} open files are needed, and {hard} are allowed: ulimit -Hn")
+        raise SystemExit(f"{OPEN_FILES} open files are needed, and {hard} are allowed (ulimit -Hn)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, OPEN_FILES), hard))
     try:
         yield

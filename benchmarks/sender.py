@@ -1,24 +1,33 @@
-"""Sends requests over many connections: closed loop, one after another, or open loop, at a rate.
+"""Sends requests over many connections: in a closed loop, one after another, or at a rate.
 
-A closed loop waits for each answer, so that a slow server slows its own load down; clients of the
-world do not wait for one another. An open loop measures from the moment at which a request was due.
+In a closed loop a slow server slows its own load down. Clients of the world do not wait for one
+another: in an open loop requests leave at a rate, and are timed from the moment they were due.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+from benchmarks import machine
+from benchmarks.stage import Server
+
 PATIENCE = 2.0
 """Seconds after which a client gives up: it closes its connection, and its answer is lost."""
+RETRY_SECONDS = 1.0
+"""Seconds after which a client of a closed loop tries again when it was refused."""
+OPEN_CONNECTIONS = 64
+"""So many connections an open loop begins with; it opens more when all are in use."""
+REFUSED = ("503", "429")
+ANSWER_BYTES = 500
+"""About as many has an answer with its head."""
 _END = b"\r\n\r\n"
 
 
-def bytes_of(request: tuple[str, str, str, dict[str, str]]) -> bytes:
-    """A request (method, path, body, header fields) as it is sent."""
-    method, path, body, fields = request
+def bytes_of(method: str, path: str, body: str = "", **fields: str) -> bytes:
+    """A request as it is sent."""
     fields = {"Host": "bench", "User-Agent": "wrk", **fields}
     if body:
         fields |= {"Content-Type": "application/json", "Content-Length": str(len(body.encode()))}
@@ -26,157 +35,168 @@ def bytes_of(request: tuple[str, str, str, dict[str, str]]) -> bytes:
     return head.encode() + _END + body.encode()
 
 
-class _Connection(asyncio.Protocol):
-    """Sends one request at a time; ``answered`` is the status, or 0 if the connection broke."""
-
-    def __init__(self) -> None:
-        self.answered: asyncio.Future[int] | None = None
-        self.is_open = False
-        self._received = b""
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport, self.is_open = transport, True
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, end, body = self._received.partition(_END)
-        if not end:
-            return
-        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-        if len(body) >= int(length or 0):
-            self._received = b""
-            self._answer(int(head[9:12]))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.is_open = False
-        self._answer(0)
-
-    def _answer(self, status: int) -> None:
-        if self.answered is not None and not self.answered.done():
-            self.answered.set_result(status)
-
-    async def ask(self, request: bytes) -> int:
-        self.answered = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
-        return await self.answered
-
-
 @dataclass
 class Crowd:
-    """What a crowd of clients got: seconds of each success in time, and the number of the rest."""
+    """What clients got: seconds of each success in time, and how many of what else.
+
+    ``cpu`` are the seconds of processor time that the server used meanwhile.
+    """
 
     seconds: float
+    cpu: float = 0.0
     good: list[float] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
 
     @property
-    def goodput(self) -> float:
-        """Successes within ``PATIENCE`` per second."""
-        return len(self.good) / self.seconds
+    def asked(self) -> int:
+        """How many requests there were."""
+        return len(self.good) + self.others.total()
 
     @property
-    def refused(self) -> float:
-        """Answers with 503 or 429 per second."""
-        return (self.others["503"] + self.others["429"]) / self.seconds
-
-    @property
-    def lost(self) -> float:
-        """What else was no success, per second."""
-        return self.others.total() / self.seconds - self.refused
+    def refused(self) -> int:
+        """How many answers were 503 or 429."""
+        return sum(self.others[each] for each in REFUSED)
 
     def percentile(self, share: float) -> float:
         """Milliseconds that so many percent of the successes took at most."""
-        ordered = sorted(self.good)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))] * 1e3 if ordered else 0
+        times = sorted(self.good) or [0.0]
+        return times[min(len(times) - 1, int(len(times) * share / 100))] * 1e3
 
-    @classmethod
-    async def closed(
-        cls, base: str, request: bytes, *, connections: int, seconds: float, source: int = 1
-    ) -> "Crowd":
+
+class Clients:
+    """Clients at one address, ``127.0.0.source``, that send one request over and over."""
+
+    def __init__(self, server: Server, request: bytes, source: int = 1) -> None:
+        self._server, self._request, self._source = server, request, source
+        host, _, port = server.base.removeprefix("http://").rpartition(":")
+        self._address = host, int(port)
+        self._links: set[_Connection] = set()
+
+    async def closed(self, connections: int, seconds: float) -> Crowd:
         """Each connection sends its next request once it has the answer of the one before."""
-        found, links = cls(seconds), await _connected(base, connections, source)
-        end = perf_counter() + seconds
+        found = Crowd(seconds)
+        free = [await self._connect() for _ in range(connections)]
 
         async def client(link: _Connection) -> None:
             while perf_counter() < end:
-                link = await found._ask(base, source, link, request, perf_counter())
+                link = await self._ask(found, link, perf_counter())
+                if link.status in REFUSED:
+                    await asyncio.sleep(RETRY_SECONDS)
 
-        await asyncio.gather(*map(client, links))
-        return found
+        before, end = machine.cpu_seconds(self._server.pids), perf_counter() + seconds
+        await asyncio.gather(*map(client, free))
+        return self._ended(found, before)
 
-    @classmethod
-    async def open(
-        cls, base: str, request: bytes, *, rate: float, seconds: float, source: int = 1
-    ) -> "Crowd":
+    async def open(self, rate: float, seconds: float) -> Crowd:
         """Requests leave at a rate per second, whatever became of those before."""
-        found, free, sent = cls(seconds), deque(await _connected(base, 64, source)), 0
+        found, sent = Crowd(seconds), 0
+        free = [await self._connect() for _ in range(OPEN_CONNECTIONS)]
         running: set[asyncio.Task[None]] = set()
-        began = perf_counter()
 
         async def client(due: float) -> None:
-            link = await found._ask(base, source, free.pop() if free else None, request, due)
+            link = await self._ask(found, free.pop() if free else None, due)
             if link.is_open:
                 free.append(link)
 
+        before, began = machine.cpu_seconds(self._server.pids), perf_counter()
         while (now := perf_counter() - began) < seconds:
-            for number in range(sent, int(now * rate)):
+            due = int(now * rate)
+            for number in range(sent, due):
                 task = asyncio.ensure_future(client(began + number / rate))
                 running.add(task)
                 task.add_done_callback(running.discard)
-            sent = max(sent, int(now * rate))
+            sent = due
             await asyncio.sleep(0.001)
         await asyncio.gather(*running)
-        for link in free:
-            link.transport.abort()
-        return found
+        return self._ended(found, before)
 
-    async def _ask(
-        self, base: str, source: int, link: "_Connection | None", request: bytes, due: float
-    ) -> _Connection:
-        """Send a request, on a new connection if there is none or it broke; note what came."""
+    async def dribble(self) -> None:
+        """Write and read a byte at a time, until cancelled."""
+        while True:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                reader, writer = await asyncio.open_connection(*self._address, limit=1)
+                try:
+                    for each in self._request:
+                        writer.write(bytes((each,)))
+                        await asyncio.sleep(0.01)
+                    for _ in range(ANSWER_BYTES):
+                        await reader.readexactly(1)
+                        await asyncio.sleep(0.01)
+                finally:
+                    writer.transport.abort()
+
+    async def _connect(self) -> "_Connection":
+        made = asyncio.get_running_loop().create_connection(
+            _Connection, *self._address, local_addr=(f"127.0.0.{self._source}", 0)
+        )
+        link = (await made)[1]
+        self._links.add(link)
+        return link
+
+    async def _ask(self, found: Crowd, link: "_Connection | None", due: float) -> "_Connection":
+        """Send the request, over a new connection if there is none; note what came."""
         status = "late"
         try:
             async with asyncio.timeout(max(0.0, due + PATIENCE - perf_counter())):
                 if link is None or not link.is_open:
-                    link = (await _connected(base, 1, source))[0]
-                status = str(await link.ask(request))
-        except (TimeoutError, OSError):
-            pass
+                    link = await self._connect()
+                status = await link.ask(self._request)
+        except TimeoutError:
+            if link is not None:
+                link.close()
+        except OSError:
+            status = "broken"
         if status == "200":
-            self.good.append(perf_counter() - due)
+            found.good.append(perf_counter() - due)
         else:
-            self.others[status] += 1
-        if link is None:
-            return _Connection()
-        if status == "late":
-            link.transport.abort()
-            link.is_open = False
-        return link
+            found.others[status] += 1
+        return link or _Connection()
+
+    def _ended(self, found: Crowd, before: float) -> Crowd:
+        found.cpu = machine.cpu_seconds(self._server.pids) - before
+        for link in self._links:
+            link.close()
+        self._links.clear()
+        return found
 
 
-async def _connected(base: str, count: int, source: int) -> list[_Connection]:
-    """Connections from the address ``127.0.0.source``."""
-    host, _, port = base.removeprefix("http://").rpartition(":")
-    loop, made = asyncio.get_running_loop(), []
-    for number in range(count):
-        address = (f"127.0.0.{source}", 0)
-        made.append((await loop.create_connection(_Connection, host, int(port), local_addr=address))[1])
-        if number % 64 == 0:
-            await asyncio.sleep(0)
-    return made
+class _Connection(asyncio.Protocol):
+    """Sends one request at a time."""
 
+    def __init__(self) -> None:
+        self.is_open, self.status = False, ""
+        self._answered: asyncio.Future[str] | None = None
+        self._transport: Any = None
+        self._received = b""
 
-async def dribble(base: str, request: bytes) -> None:
-    """A client that writes and reads a byte at a time, until it is cancelled."""
-    host, _, port = base.removeprefix("http://").rpartition(":")
-    while True:
-        with suppress(OSError):
-            reader, writer = await asyncio.open_connection(host, int(port), limit=1)
-            try:
-                for each in request:
-                    writer.write(bytes((each,)))
-                    await asyncio.sleep(0.01)
-                while await reader.read(1):
-                    await asyncio.sleep(0.01)
-            finally:
-                writer.transport.abort()
+    def connection_made(self, transport: Any) -> None:
+        self._transport, self.is_open = transport, True
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, end, body = self._received.partition(_END)
+        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+        if end and len(body) >= int(length or 0):
+            self._received = b""
+            self._answer(head[9:12].decode())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_open = False
+        self._answer("broken")
+
+    def close(self) -> None:
+        self.is_open = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def ask(self, request: bytes) -> str:
+        """The status of the answer, or that the connection broke."""
+        self.status = ""
+        self._answered = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        self.status = await self._answered
+        return self.status
+
+    def _answer(self, status: str) -> None:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(status)

@@ -69,7 +69,9 @@ probe_routes.get(
 )
 
 routes = Routes("", tag="system", about="Health, metrics, the audit trail, the cache.")
-routes.get("/healthcheck", GetHealth, endpoint=health, unwell=503, name="get_healthcheck", essential=True)
+routes.get(
+    "/healthcheck", GetHealth, endpoint=health, unwell=503, name="get_healthcheck", essential=True
+)
 routes.get("/system/ping", Ping)
 routes.get("/system/activity", ListActivity)
 routes.get("/system/editable-resources", ListEditableResources)
