@@ -112,7 +112,8 @@ class _Run:
             for count in CONNECTIONS:
                 for kind, server in self._servers.items():
                     clients = Clients(server, self._item)
-                    await self._note(f"{count} at once", kind, clients.closed(count, SECONDS))
+                    seconds = max(SECONDS, count / 1000)
+                    await self._note(f"{count} at once", kind, clients.closed(count, seconds))
             for kind, server in self._servers.items():
                 await self._beside(kind, server)
                 await self._overload(kind, server)

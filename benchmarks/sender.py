@@ -20,6 +20,7 @@ RETRY_SECONDS = 1.0
 """Seconds after which a client of a closed loop tries again when it was refused."""
 OPEN_CONNECTIONS = 64
 """So many connections an open loop begins with; it opens more when all are in use."""
+STARTS = 2500
 REFUSED = ("503", "429")
 ANSWER_BYTES = 500
 """About as many has an answer with its head."""
@@ -73,18 +74,22 @@ class Clients:
         self._links: set[_Connection] = set()
 
     async def closed(self, connections: int, seconds: float) -> Crowd:
-        """Each connection sends its next request once it has the answer of the one before."""
+        """Each connection sends its next request once it has the answer of the one before.
+
+        They begin one after another, ``STARTS`` per second: all at once would measure the sender.
+        """
         found = Crowd(seconds)
         free = [await self._connect() for _ in range(connections)]
 
-        async def client(link: _Connection) -> None:
+        async def client(number: int, link: _Connection) -> None:
+            await asyncio.sleep(number / STARTS)
             while perf_counter() < end:
                 link = await self._ask(found, link, perf_counter())
                 if link.status in REFUSED:
                     await asyncio.sleep(RETRY_SECONDS)
 
         before, end = machine.cpu_seconds(self._server.pids), perf_counter() + seconds
-        await asyncio.gather(*map(client, free))
+        await asyncio.gather(*(client(*each) for each in enumerate(free)))
         return self._ended(found, before)
 
     async def open(self, rate: float, seconds: float) -> Crowd:
