@@ -88,9 +88,14 @@ def measure(rounds: int) -> Rows:
         stage = prepare(postgres.create_database(), folder, rows=1000)
 
         def start(wait: str) -> Server:
-            variables = {"CACHE_TTL_SECONDS": "0", "LOG_LEVEL": "CRITICAL"}
-            variables |= {"SERVER_MAX_WAIT": wait}
-            serve = serving("benchmarks.crowd:app", stage, *SERVE, **variables)
+            serve = serving(
+                "benchmarks.crowd:app",
+                stage,
+                *SERVE,
+                CACHE_TTL_SECONDS="0",
+                LOG_LEVEL="CRITICAL",
+                SERVER_MAX_WAIT=wait,
+            )
             return held.enter_context(serve)
 
         servers = {WITHOUT: start("0"), WITH: start("1")}

@@ -138,7 +138,7 @@ async def test_a_refused_body_is_not_read(held: Held) -> None:
 
 async def test_a_handshake_is_refused(held: Held) -> None:
     exchange = Exchange(held.app, "")
-    exchange.scope |= {"type": "websocket", "path": "/socket", "extensions": {}}
+    exchange.scope.update(type="websocket", path="/socket", extensions={})
     await exchange.run()
     assert [each["type"] for each in exchange.sent] == ["websocket.close"]
 
