@@ -16,11 +16,23 @@ from statistics import median
 from rich.progress import Progress
 
 from backstay.testing.postgres_server import PostgresServer
-from benchmarks import copying, idle, jobs, machine, report, sqlite, start, steps, traces
+from benchmarks import (
+    copying,
+    crowd,
+    idle,
+    jobs,
+    machine,
+    report,
+    sqlite,
+    start,
+    steps,
+    traces,
+)
 from benchmarks.cases import (
     ALONE,
     CASES,
     COPY,
+    CROWD,
     IDLE,
     JOBS,
     SQLITE,
@@ -73,6 +85,7 @@ def _alone(arguments: argparse.Namespace) -> None:
         SQLITE: lambda: sqlite.show(sqlite.measure(rounds), rounds),
         COPY: lambda: copying.show(copying.measure()),
         STEPS: lambda: steps.show(*steps.measure(20), 20),
+        CROWD: lambda: crowd.show(crowd.measure(rounds), rounds),
         TRACES: lambda: traces.show(traces.measure(10)),
     }
     for name, measure in measurements.items():

@@ -115,7 +115,9 @@ STEPS = "steps"
 """The name of the measurement of what each step of a request costs."""
 TRACES = "traces"
 """The name of the measurement of what traces cost a request."""
-ALONE = {COPY, IDLE, JOBS, SQLITE, START, STEPS, TRACES}
+CROWD = "crowd"
+"""The name of the measurement of many clients, and of more load than can be served."""
+ALONE = {COPY, CROWD, IDLE, JOBS, SQLITE, START, STEPS, TRACES}
 """What is measured by itself, without requests."""
 WORKERS = "workers"
 """The name of the measurement of ``me`` from one worker, then from two."""

@@ -87,7 +87,7 @@ def without_limits(stage: Stage) -> Stage:
 
 
 def prepare(url: str, folder: Path, rows: int = ROWS) -> Stage:
-    """Migrate, seed, register three people; one has a million items, another fifty roles."""
+    """Migrate, seed, register three people; one has ``rows`` items, another fifty roles."""
     return asyncio.run(_prepare(url, environ_for(url, folder), folder, rows))
 
 

@@ -27,6 +27,7 @@ from backstay.web.callers import limit_of
 from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
 from backstay.web.openapi import openapi_of, plain_routes
+from backstay.web.overload import Shedder
 from backstay.web.route_index import RouteIndex
 from backstay.web.served import Served
 from backstay.web.state import Authenticator, EdgeState, edge_of, sender_of
@@ -161,7 +162,16 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
         start_page.install(app, settings)
     errors.install(app)
     app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
-    middleware.install(app, settings, backstay.metrics, index, backstay.tracer)
+    wait, shed = settings.server.max_wait, backstay.metrics.events.shed
+    shedder = Shedder(wait, shed) if wait else None
+    middleware.install(
+        app,
+        settings,
+        backstay.metrics,
+        index,
+        backstay.tracer,
+        shedder,
+    )
     return index
 
 

@@ -77,9 +77,10 @@ class SharedPool(AsyncAdaptedQueuePool):
         found = await self._wait()
         if found is not None and found.pool is self:
             return found.record
+        dialect: Any = self._dialect
         try:
             return await greenlet_spawn(self._connected, found)
-        except (self._dialect.loaded_dbapi.Error, SQLAlchemyError, OSError):
+        except (dialect.loaded_dbapi.Error, SQLAlchemyError, OSError):
             return None
 
     def _is_fresh(self, found: Returned) -> bool:

@@ -122,6 +122,11 @@ class EventMetrics:
             ["limit"],
             registry=registry,
         )
+        self._shed = Counter(
+            "backstay_http_requests_shed_total",
+            "Requests refused because the worker had too much to do.",
+            registry=registry,
+        )
         self._lost = Counter(
             "backstay_audit_rows_lost_total",
             "Rows of the audit trail that could not be written; the log has them.",
@@ -135,6 +140,10 @@ class EventMetrics:
     def limited(self, limit: str) -> None:
         """Record a request that a limit refused."""
         self._limited.labels(limit).inc()
+
+    def shed(self) -> None:
+        """Record a request that was refused because the worker had too much to do."""
+        self._shed.inc()
 
     def audit_row_lost(self) -> None:
         """Record a row of the audit trail that could not be written."""

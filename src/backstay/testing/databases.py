@@ -90,6 +90,7 @@ def settings_with(
         "ADMIN_EMAIL": ADMIN_EMAIL,
         "ADMIN_PASSWORD": PASSWORD,
         "RATE_LIMIT_ENABLED": "false",
+        "SERVER_MAX_WAIT": "0",
         "SERVER_LOG": "false",
         "LOG_DIR": "",
         "LOG_ACTIVITY_DAYS": "0",

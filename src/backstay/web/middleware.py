@@ -28,6 +28,7 @@ from backstay.web.errors import (
     tell_unhandled,
 )
 from backstay.web.headers import EXPOSED, Field
+from backstay.web.overload import Shedder, Shedding
 from backstay.web.request import (
     allow_bytes,
     allowed_bytes,
@@ -95,7 +96,8 @@ class _Edge:
             await self._app(scope, receive, send)
         finally:
             seconds = time.perf_counter() - started
-            log_request("socket", scope, seconds, is_wanted=self._access_log)
+            if "backstay.shed" not in scope:
+                log_request("socket", scope, seconds, is_wanted=self._access_log)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent, is_head = 0, scope["method"] == "HEAD"
@@ -121,7 +123,8 @@ class _Edge:
             status = scope.setdefault("backstay.status", 500)
             route = getattr(scope.get("route"), "path_format", "unmatched")
             self._metrics.observe(scope["method"], route, status, elapsed)
-            log_request("request", scope, elapsed, sent, is_wanted=self._access_log)
+            if "backstay.shed" not in scope:
+                log_request("request", scope, elapsed, sent, is_wanted=self._access_log)
 
     def _completed(self, scope: Scope, given: Iterable[Field]) -> list[Field]:
         """The fields of a response with those that every one has."""
@@ -252,6 +255,10 @@ class _Cors(CORSMiddleware):
         )
 
 
+def _not_essential(_: Scope) -> bool:
+    return False
+
+
 def _no_upload(_: Scope) -> int | None:
     return None
 
@@ -262,17 +269,22 @@ def install(
     metrics: Metrics,
     index: RouteIndex | None = None,
     tracer: Tracer = NO_TRACER,
+    shedder: Shedder | None = None,
 ) -> None:
     """Add the layers to an application, the innermost first.
 
     With the ``index`` of its routes, which knows how large the body of an upload may be, its rows
     are answered without the framework's layers.
+    ``shedder`` refuses what is not essential while there is too much to do.
     """
     origins = settings.app.cors_origins
     if index is not None:
         app.add_middleware(Direct, index=index, outer=app, handlers=dict(app.exception_handlers))
     upload_bytes = _no_upload if index is None else index.upload_bytes
     app.add_middleware(_Faults, settings=settings, upload_bytes=upload_bytes)
+    if shedder is not None:
+        is_essential = _not_essential if index is None else index.is_essential
+        app.add_middleware(Shedding, shedder=shedder, is_essential=is_essential)
     if origins:
         app.add_middleware(
             _Cors,

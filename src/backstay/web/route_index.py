@@ -147,6 +147,13 @@ class RouteIndex:
         route = node.routes.get(scope["method"]) if node else None
         return route.spec.upload_bytes if isinstance(route, Route) else None
 
+    def is_essential(self, scope: Scope) -> bool:
+        """Whether a request is served although the worker is overloaded."""
+        if scope["type"] != "http" or (node := self._find(_path(scope))) is None:
+            return False
+        route = node.routes.get(scope["method"])
+        return isinstance(route, Route) and route.spec.essential
+
     def taker(self, method: str, path: str) -> APIRoute | None:
         """The route that handles such requests, or one of another method if they get a 405."""
         node = self._find(path)

@@ -34,6 +34,7 @@ class CommonOptions(TypedDict, total=False):
 
     limit: LimitClass | None
     name: str
+    essential: bool
     refuses: tuple[int, ...]
     path_names: dict[str, str]
 
@@ -65,6 +66,8 @@ class RouteSpec:
         endpoint: a custom endpoint instead of the standard one, for a route that must handle HTTP
             itself.
         name: the operation id; by default the message's name in snake case.
+        essential: whether its requests are served even while a worker is overloaded, because they
+            lessen the load or are needed in an emergency.
         bodies: by media type, the body that a custom endpoint reads.
         credentials: the optional credentials of a public route: OpenAPI security schemes by name,
             None for one that another route describes.
@@ -90,6 +93,7 @@ class RouteSpec:
     tag: str
     versioned: bool
     limit: LimitClass | None = GENERAL
+    essential: bool = False
     status: int = 200
     location: str | None = None
     endpoint: Endpoint | None = None

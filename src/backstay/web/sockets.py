@@ -48,7 +48,7 @@ async def serve(
         if not is_open:
             scope["backstay.status"] = known.status
         if not is_closed:
-            await (_close(send, known) if is_open else _refuse(scope, receive, send, known))
+            await (_close(send, known) if is_open else refuse(scope, receive, send, known))
 
 
 async def admit(scope: Scope, limit: LimitClass, *, needs_caller: bool) -> None:
@@ -86,7 +86,7 @@ def while_signed_in(scope: Scope, send: Send) -> Send:
     return checked
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, error: AppError) -> None:
+async def refuse(scope: Scope, receive: Receive, send: Send, error: AppError) -> None:
     """Answer a handshake with a problem; servers that cannot do so answer with 403."""
     if _CAN_ANSWER not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION})

@@ -235,6 +235,7 @@ routes.post(
     Logout,
     endpoint=log_out,
     limit=LOGOUT,
+    essential=True,
     bodies={JSON: RefreshBody},
     credentials={BEARER: None, **_AS_BEARER, **_IN_COOKIE},
     sets_cookies=True,
@@ -242,13 +243,13 @@ routes.post(
     refuses=(401, 403),
 )
 routes.get("/sessions", ListSessions)
-routes.delete("/sessions", EndSessions)
-routes.delete("/sessions/{id}", EndSession)
+routes.delete("/sessions", EndSessions, essential=True)
+routes.delete("/sessions/{id}", EndSession, essential=True)
 routes.post("/password/change", ChangePassword, limit=LOGIN, status=204)
 
 user_routes = Routes("/users", tag="auth")
 user_routes.get("/{id}/sessions", ListSessionsOfUser)
-user_routes.delete("/{id}/sessions", EndSessionsOfUser)
+user_routes.delete("/{id}/sessions", EndSessionsOfUser, essential=True)
 
 key_routes = Routes("", tag="auth", versioned=False)
 key_routes.get("/.well-known/jwks.json", GetKeySet)

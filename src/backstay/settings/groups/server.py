@@ -44,6 +44,11 @@ class ServerSettings(SettingsGroup, title="Server"):
         0,
         description="Requests after which a worker is replaced, or up to a tenth more; 0 is never.",
     )
+    max_wait: Annotated[SomeSeconds, Setting(at_most=WEEK)] = Field(
+        1,
+        description="Seconds within which a worker that has too much to do answers what it takes; "
+        "the rest is refused with 503 (`overloaded`). 0 refuses nothing.",
+    )
     drain_seconds: Annotated[SomeSeconds, Setting(at_most=WEEK, in_local=0)] = Field(
         5,
         description="Seconds after a signal to stop in which `/readyz` answers 503 and requests "

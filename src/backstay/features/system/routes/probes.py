@@ -55,20 +55,23 @@ async def metrics(request: Request) -> Response:
 
 
 probe_routes = Routes("", tag="system", versioned=False)
-probe_routes.get("/health", GetHealth, endpoint=health, unwell=503)
-probe_routes.get("/livez", GetLiveness, limit=None)
-probe_routes.get("/readyz", GetReadiness, endpoint=readyz, limit=None, unwell=503)
+probe_routes.get("/health", GetHealth, endpoint=health, unwell=503, essential=True)
+probe_routes.get("/livez", GetLiveness, limit=None, essential=True)
+probe_routes.get("/readyz", GetReadiness, endpoint=readyz, limit=None, unwell=503, essential=True)
 probe_routes.get(
     "/metrics",
     GetMetrics,
     endpoint=metrics,
     limit=None,
+    essential=True,
     credentials={"metrics_token": {"type": "http", "scheme": "bearer"}},
     refuses=(401, 404),
 )
 
 routes = Routes("", tag="system", about="Health, metrics, the audit trail, the cache.")
-routes.get("/healthcheck", GetHealth, endpoint=health, unwell=503, name="get_healthcheck")
+routes.get(
+    "/healthcheck", GetHealth, endpoint=health, unwell=503, name="get_healthcheck", essential=True
+)
 routes.get("/system/ping", Ping)
 routes.get("/system/activity", ListActivity)
 routes.get("/system/editable-resources", ListEditableResources)
