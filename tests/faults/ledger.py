@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from backstay.composition import Backstay
 from backstay.db.activity import Activity
+from backstay.db.database import Database
+from backstay.db.options import EngineOptions
 from backstay.features.items.model import Item
 
 WRITES = {"create": "CreateItem", "update": "UpdateItem", "delete": "DeleteItem"}
@@ -100,16 +101,18 @@ class Ledger:
         number = int(words[1]) if is_known else len(self.entries)
         return self.entries[number] if number < len(self.entries) else None
 
-    async def faults(self, backstay: Backstay) -> list[str]:
+    async def faults(self, options: EngineOptions) -> list[str]:
         """What the database lacks, and what it holds that it should not."""
-        items = await backstay.database.write(
+        database = Database(options)
+        items = await database.write(
             select(Item.id, Item.title, Item.owner_id, Item.version, Item.deleted_at)
         )
-        trail = await backstay.database.write(
+        trail = await database.write(
             select(Activity.request_id, Activity.message, Activity.targets, Activity.user_id).where(
                 Activity.outcome == "ok", Activity.message.in_(WRITES.values())
             )
         )
+        await database.dispose()
         return list(self._compared(items, trail))
 
     def _compared(self, items: Sequence[Any], trail: Sequence[Any]) -> Iterator[str]:

@@ -14,7 +14,8 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,14 +26,15 @@ from fastapi import FastAPI
 
 from backstay.application import create_app
 from backstay.composition import Backstay
-from backstay.db.pool import SharedPool, pool_of
+from backstay.db.options import EngineOptions
+from backstay.db.pool import SharedPool
 from backstay.testing import FrozenClock, Templates, client_of, settings_with
 from backstay.testing.postgres_server import PostgresServer
 from backstay.testing.waiting import LIMIT
 from tests.faults.ledger import Ledger
 from tests.faults.proxy import wire_to
 from tests.faults.random_requests import Client, Report, User
-from tests.faults.troubles import PostgresTrouble, SqliteTrouble, Trouble
+from tests.faults.troubles import PostgresTrouble, SqliteTrouble, Trouble, pools
 from tests.features.steps import register, sign_in
 
 USERS, CLIENTS = 5, 20
@@ -55,6 +57,8 @@ class Run:
 
     app: FastAPI
     trouble: Trouble
+    options: EngineOptions
+    """The database without a proxy."""
     seed: int
     report: Report = field(default_factory=Report)
     ledger: Ledger = field(default_factory=Ledger)
@@ -106,15 +110,12 @@ class Run:
 
     async def undisturbed(self) -> None:
         """Every client sends requests that must succeed, because no fault is left."""
-        self.report.answered.clear()
-        for client in self.clients:
-            client.leaves = False
+        failed = self.report.failed
         for number, client in enumerate(self.clients):
-            for turn in range(3):
-                await client.act(random.Random(f"{self.seed} {number} {turn}"))
-        failed = {each: n for each, n in self.report.answered.items() if each >= "5"}
-        if failed:
-            self.report.fault(f"after all faults were over, requests failed: {failed}")
+            client.leaves = False
+            await client.act(random.Random(f"{self.seed} {number} at last"))
+        if self.report.failed > failed:
+            self.report.fault(f"requests failed after all faults were over: {self.report.answered}")
 
 
 def leaks(backstay: Backstay) -> Iterator[str]:
@@ -123,8 +124,7 @@ def leaks(backstay: Backstay) -> Iterator[str]:
     gc.collect()
     if database._under_way:
         yield f"{len(database._under_way)} transactions are under way"
-    pools = [pool for budget in database.budgets.values() for pool in budget.pools]
-    for pool in (*pools, pool_of(database.probe_engine)):
+    for pool in pools(backstay):
         yield from _leaks_of(pool)
 
 
@@ -151,7 +151,8 @@ def complaints(report: Report) -> Iterator[None]:
     def note(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if not isinstance(error, ConnectionError):
-            report.fault(f"event loop: {context['message']}: {error!r}")
+            where = traceback.format_exception(error)[-3:] if error else ""
+            report.fault(f"event loop: {context['message']}: {error!r} {where}")
 
     loop, handler = asyncio.get_running_loop(), Handler(logging.ERROR)
     before = loop.get_exception_handler()
@@ -183,29 +184,40 @@ async def running(url: str, folder: Path, seed: int) -> AsyncIterator[Run]:
             observer = await stack.enter_async_context(asyncpg.create_pool(url, min_size=1))
             trouble = PostgresTrouble(backstay, chance, wire, observer)
         await stack.enter_async_context(app.router.lifespan_context(app))
-        run = Run(app, trouble, seed)
+        run = Run(app, trouble, EngineOptions(settings_with(url, folder).db.sqlalchemy_url), seed)
         await run.prepare()
         yield run
 
 
-async def trial(url: str, folder: Path, requests: int, seed: int, seconds: float = LIMIT) -> Report:
-    """Send so many requests during faults; ``seconds`` is how long leaks are waited for."""
+async def trial(
+    url: str,
+    folder: Path,
+    requests: int,
+    seed: int,
+    *,
+    seconds: float = LIMIT,
+    before: Callable[[], None] = lambda: None,
+) -> Report:
+    """Send so many requests during faults, on the database of a URL.
+
+    ``before`` is called before the first of them; ``seconds`` is how long the end of what goes on
+    in the background is waited for.
+    """
     async with running(url, folder, seed) as run:
-        with complaints(run.report):
+        report = run.report
+        with complaints(report):
+            before()
             await run.send(requests)
-            told = dict(run.report.answered)
             for leak in await run.settle(seconds):
-                run.report.fault(f"leaked: {leak}")
-            if not run.report.faults:
+                report.fault(f"leaked: {leak}")
+            if not report.faults:
                 await run.undisturbed()
-            for fault in await run.ledger.faults(run.backstay):
-                run.report.fault(fault)
-            for leak in await run.settle(seconds):
-                run.report.fault(f"leaked: {leak}")
-            run.report.answered.clear()
-            run.report.answered.update(told)
-        run.report.struck = run.trouble.struck
-    return run.report
+                for leak in await run.settle(seconds):
+                    report.fault(f"leaked after all faults: {leak}")
+            for fault in await run.ledger.faults(run.options):
+                report.fault(fault)
+        report.struck = run.trouble.struck
+    return report
 
 
 def main(requests: int, kinds: list[str]) -> int:

@@ -60,10 +60,15 @@ class Report:
     usual: float = 0.01
     """Seconds that a request takes, roughly."""
 
+    @property
+    def failed(self) -> int:
+        """How many requests were answered with an error of the server."""
+        return sum(number for status, number in self.answered.items() if status >= "5")
+
     def fault(self, text: str) -> None:
         """Note something that must not happen."""
         if len(self.faults) < 100:
-            self.faults.append(text[:400])
+            self.faults.append(text[:2000])
 
 
 async def ask(

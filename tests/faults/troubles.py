@@ -12,19 +12,35 @@ from weakref import WeakSet
 
 import asyncpg
 from sqlalchemy import event
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from backstay.composition import Backstay
 from backstay.db import sqlite
-from backstay.db.pool import pool_of
+from backstay.db.pool import SharedPool, pool_of
 from tests.faults.proxy import Wire
 from tests.files import look_into
 
 STALL_SECONDS, LOCK_SECONDS = 0.3, 1.3
 """The longest that a connection is held up, or that a lock is held."""
+POOLED = ("backstay", "backstay probes")
+"""The names of the sessions that a pool opens; there is that of the listener, too."""
 _SESSIONS = (
     "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     " AND application_name LIKE 'backstay%'"
 )
+
+
+def pools(backstay: Backstay) -> list[SharedPool]:
+    """Every pool of an application."""
+    database = backstay.database
+    shared = [pool for budget in database.budgets.values() for pool in budget.pools]
+    return [*shared, pool_of(database.probe_engine)]
+
+
+def _lives(record: ConnectionPoolEntry) -> bool:
+    """Whether the driver does not know that a connection has ended."""
+    driver: Any = record.driver_connection
+    return driver is not None and not driver.is_closed()
 
 
 class Trouble(ABC):
@@ -140,17 +156,11 @@ class PostgresTrouble(Trouble):
         found = await self._observer.fetch(
             f"SELECT application_name AS name, state, query {_SESSIONS}"
         )
-        database = self._backstay.database
-        counted = Counter(row["name"] for row in found)
-        known = {
-            "backstay": database.budget.open,
-            "backstay probes": pool_of(database.probe_engine).open,
-        }
-        faults = [
-            f"{name}: the server has {counted[name]} sessions, the pools {number} connections"
-            for name, number in known.items()
-            if counted[name] != number
-        ]
+        counted = sum(row["name"] in POOLED for row in found)
+        known = sum(_lives(each.record) for pool in pools(self._backstay) for each in pool.idle)
+        faults = []
+        if counted != known:
+            faults.append(f"the server has {counted} sessions, the pools {known}")
         faults += [f"{r['state']}: {r['query']}" for r in found if r["state"] != "idle"]
         return faults
 
