@@ -49,6 +49,7 @@ SETTINGS = {
     "DB_STATEMENT_TIMEOUT": "1",
     "LOG_LEVEL": "CRITICAL",
 }
+CLOSED = "Cannot operate on a closed database."
 
 
 @dataclass
@@ -150,7 +151,8 @@ def complaints(report: Report) -> Iterator[None]:
 
     def note(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if not isinstance(error, ConnectionError):
+        # SQLAlchemy closes at once, besides gracefully, if the graceful way is cancelled
+        if not isinstance(error, ConnectionError) and CLOSED not in str(error):
             where = traceback.format_exception(error)[-3:] if error else ""
             report.fault(f"event loop: {context['message']}: {error!r} {where}")
 
