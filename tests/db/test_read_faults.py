@@ -16,6 +16,7 @@ from backstay.core.errors import (
     Invalid,
 )
 from backstay.db import engine as engine_module
+from backstay.db import pool as pool_module
 from backstay.db.database import Database
 from backstay.testing.waiting import LIMIT, eventually
 from tests.db.slow_reads import (
@@ -131,7 +132,8 @@ async def test_a_connection_idle_for_long_is_pinged(
     assert await finds(database, 1)
     assert await finds(database, 2)
     assert not pinged
-    monkeypatch.setattr(engine_module, "IDLE_SECONDS", -1.0)
+    for module in (engine_module, pool_module):
+        monkeypatch.setattr(module, "FRESH_SECONDS", -1.0)
     assert await finds(database, 3)
     assert len(pinged) == 1
 

@@ -123,8 +123,9 @@ def leaks(backstay: Backstay) -> Iterator[str]:
     """What is not as it was before the requests: pools, semaphores, work in the background."""
     database = backstay.database
     gc.collect()
-    if database._under_way:
-        yield f"{len(database._under_way)} transactions are under way"
+    under_way = (budget.under_way for budget in database.budgets.values())
+    if tasks := database._under_way.union(*under_way):
+        yield f"under way: {tasks}"
     for pool in pools(backstay):
         yield from _leaks_of(pool)
 
