@@ -109,14 +109,12 @@ async def test_reads_on_connections_that_died_while_idle_succeed(
     database: Database, other: Other
 ) -> None:
     """At once, whether or not the driver has noticed, and after it has."""
-    for knows in (False, True):
+    for is_known in (False, True):
         assert await asyncio.gather(*(finds(database, each) for each in range(4)))
-        died = [each.record.driver_connection for each in readers(database).idle]
+        dead: list[Any] = [each.record.driver_connection for each in readers(database).idle]
         await end(other, "pg_terminate_backend")
-        if knows:
-            await eventually(
-                lambda died=died: all(each is None or each.is_closed() for each in died)
-            )
+        for each in dead if is_known else ():
+            await eventually(each.is_closed)
         assert await asyncio.gather(*(finds(database, each) for each in range(4))) == [True] * 4
         await rests(database)
 
@@ -128,7 +126,12 @@ async def test_a_connection_idle_for_long_is_pinged(
     pinged: list[object] = []
     dialect = database.read_engine.sync_engine.dialect
     ping = dialect.do_ping
-    monkeypatch.setattr(dialect, "do_ping", lambda each: pinged.append(each) or ping(each))
+
+    def note(connection: Any) -> bool:
+        pinged.append(connection)
+        return bool(ping(connection))
+
+    monkeypatch.setattr(dialect, "do_ping", note)
     assert await finds(database, 1)
     assert await finds(database, 2)
     assert not pinged

@@ -15,8 +15,14 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,12 +43,14 @@ from tests.faults.random_requests import Client, Report, User
 from tests.faults.troubles import PostgresTrouble, SqliteTrouble, Trouble, pools
 from tests.features.steps import register, sign_in
 
+KINDS, REQUESTS = ("sqlite", "postgresql"), 100_000
 USERS, CLIENTS = 5, 20
 REQUESTS_PER_FAULT = 15
 """How many requests are sent on average between two faults."""
 SETTINGS = {
     "CACHE_TTL_SECONDS": "0",  # every read asks the database
-    "DB_MAX_CONNECTIONS": "10",
+    # for most requests there is a connection, but not during a fault
+    "DB_MAX_CONNECTIONS": "24",
     "DB_MIN_CONNECTIONS": "3",
     "DB_POOL_TIMEOUT": "1",
     "DB_READ_TIMEOUT": "1",
@@ -199,18 +207,18 @@ async def trial(
     seed: int,
     *,
     seconds: float = LIMIT,
-    before: Callable[[], None] = lambda: None,
+    broken: AbstractContextManager[None] = nullcontext(),  # noqa: B008
 ) -> Report:
     """Send so many requests during faults, on the database of a URL.
 
-    ``before`` is called before the first of them; ``seconds`` is how long the end of what goes on
-    in the background is waited for.
+    They are sent in the context ``broken``; ``seconds`` is how long the end of what goes on in the
+    background is waited for.
     """
     async with running(url, folder, seed) as run:
         report = run.report
         with complaints(report):
-            before()
-            await run.send(requests)
+            with broken:
+                await run.send(requests)
             for leak in await run.settle(seconds):
                 report.fault(f"leaked: {leak}")
             if not report.faults:
@@ -237,20 +245,11 @@ def main(requests: int, kinds: list[str]) -> int:
             print(f"{kind}: {requests} requests in {seconds:.0f} s, of CPU {cpu:.0f} s", flush=True)
             print(f"  answered {dict(report.answered.most_common())}, left {report.left}")
             print(f"  faults brought about {dict(report.struck.most_common())}")
-            print(
-                "\n".join(
-                    ["  nothing is lost, mixed up or leaked"] * (not report.faults)
-                    + [f"  FAULT {each}" for each in report.faults]
-                ),
-                flush=True,
-            )
+            for each in report.faults or ["nothing is lost, mixed up or leaked"]:
+                print(f"  {each}", flush=True)
             failed |= bool(report.faults)
     return failed
 
 
 if __name__ == "__main__":
-    sys.exit(
-        main(
-            int(sys.argv[1]) if sys.argv[1:] else 100_000, sys.argv[2:] or ["sqlite", "postgresql"]
-        )
-    )
+    sys.exit(main(int(sys.argv[1]) if sys.argv[1:] else REQUESTS, sys.argv[2:] or [*KINDS]))

@@ -143,7 +143,8 @@ class Client:
         if error := task.exception():
             self._report.fault(f"{method} {target} raised {error!r}")
             return None
-        self._report.usual += (monotonic() - begun - self._report.usual) / 50
+        taken = min(monotonic() - begun, 3 * self._report.usual)  # some are held up
+        self._report.usual += (taken - self._report.usual) / 50
         return self._clean(f"{method} {target}", number, task.result())
 
     async def _leave(self, task: "asyncio.Task[Answer]", chance: random.Random) -> None:

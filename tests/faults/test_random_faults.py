@@ -3,7 +3,8 @@
 `make faults` sends 100,000 requests; here are a few, and what a broken pool does to them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,14 +54,14 @@ async def test_a_broken_pool_is_noticed(
         given.append(record)
         (GIVE_BACK if len(given) % EACH else broken)(pool, record)
 
-    report = await trial(
-        seeded_url,
-        tmp_path,
-        REQUESTS // 4,
-        SEED,
-        seconds=0,
-        before=lambda: monkeypatch.setattr(SharedPool, "_do_return_conn", give_back),
-    )
+    @contextmanager
+    def breaking() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(SharedPool, "_do_return_conn", give_back)
+            yield
+
+    few = REQUESTS // 4
+    report = await trial(seeded_url, tmp_path, few, SEED, seconds=0, broken=breaking())
     for record in given:
         await greenlet_spawn(record.close)
     assert any("connections in use" in fault for fault in report.faults), report.faults
