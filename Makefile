@@ -118,6 +118,10 @@ kills: install ## kill every command that changes a project 50 times (takes an h
 copy-kills: install ## kill copies of a database 20 times in each direction (takes some minutes)
 	$(BIN)/python -m tests.db.copy_kills 20 $(ARGS)
 
+.PHONY: faults
+faults: install ## send 100,000 requests while connections and requests are killed (takes half an hour)
+	$(BIN)/python -m tests.faults.random_faults $(or $(REQUESTS),100000) $(ARGS)
+
 .PHONY: drill
 drill: install ## add, check and remove all that commands add to a project (takes half an hour)
 	$(BIN)/python -m tests.blueprints.drill $(ARGS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ class Wire:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
+        self._stalled: dict[asyncio.StreamWriter, asyncio.Event] = {}
         self.port = 0
         self.url = ""
         """The address of the server through this wire."""
@@ -54,6 +56,22 @@ class Wire:
             yield
         finally:
             await self.hint()
+
+    def reset_one(self, chance: random.Random) -> None:
+        """End a random connection."""
+        if self._writers:
+            chance.choice(list(self._writers)).transport.abort()
+
+    async def stall_one(self, chance: random.Random, seconds: float) -> None:
+        """Hold up, for so long, what goes one way on a random connection."""
+        if self._writers:
+            writer = chance.choice(list(self._writers))
+            mended = self._stalled.setdefault(writer, asyncio.Event())
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self._stalled.pop(writer, None)
+                mended.set()
 
     def jam(self) -> None:
         """Forward nothing any more, like a machine that lost its power."""
@@ -102,6 +120,8 @@ class Wire:
             while (due := await passing.get())[1]:
                 await asyncio.sleep(due[0] - monotonic())
                 await self._turn()
+                if writer in self._stalled:
+                    await self._stalled[writer].wait()
                 writer.write(due[1])
                 await writer.drain()
         writer.close()

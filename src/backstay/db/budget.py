@@ -1,10 +1,11 @@
 """The limit on the connections to one server that several pools share."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
@@ -52,7 +53,8 @@ class Budget:
         self._most, self._least = most, least
         self._elsewhere: set[str] = set()
         self._closing = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.under_way: set[asyncio.Task[None]] = set()
+        """What closes connections in the background."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -125,9 +127,13 @@ class Budget:
     def close_later(self, *unused: Returned) -> None:
         """Close connections in the background."""
         self._closing += len(unused)
-        task = in_background(greenlet_spawn(self._close, unused))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.hold(greenlet_spawn(self._close, unused))
+
+    def hold(self, work: Coroutine[Any, Any, None]) -> None:
+        """Close connections by this work, in the background."""
+        task = in_background(work)
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
 
     def _close(self, unused: tuple[Returned, ...]) -> None:
         for each in unused:

@@ -218,8 +218,9 @@ class Database:
 
     async def dispose(self) -> None:
         """Close every connection, after waiting up to ``LAST_SECONDS`` for running work."""
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=LAST_SECONDS)
+        closing = (budget.under_way for budget in self.budgets.values())
+        if under_way := self._under_way.union(*closing):
+            await asyncio.wait(under_way, timeout=LAST_SECONDS)
         for engine in (self.writer, self.read_engine, self.probe_engine, self.replica_engine):
             if engine is not None:
                 await engine.dispose()

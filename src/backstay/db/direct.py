@@ -4,15 +4,17 @@ What a statement is stays said in SQLAlchemy, and SQLAlchemy connects, pings and
 not usual; see :meth:`Direct.rows`.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Executable
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.bounded_map import BoundedMap
 from backstay.db.plain import Parameters, PlainStatement, Rows, joined
@@ -124,24 +126,23 @@ class Direct:
         try:
             with guard(driver):
                 records = await self._fetch(driver, sql, values)
-        except BaseException as error:
-            self._failed(pool, record, error, sql)
+        except (asyncio.CancelledError, TimeoutError):  # the statement may still run
+            pool.budget.hold(_closed(pool, record, guard))
             raise
+        except Exception as error:
+            self._failed(pool, record, error, sql)
         pool.put_back(record)
         return records
 
     def _failed(
-        self, pool: SharedPool, record: ConnectionPoolEntry, error: BaseException, sql: str
-    ) -> None:
-        """Put the connection back only if it is known to be at rest.
+        self, pool: SharedPool, record: ConnectionPoolEntry, error: Exception, sql: str
+    ) -> NoReturn:
+        """Put the connection back, unless it is lost.
 
         Raises:
             DBAPIError: for an error of the driver.
             StatementError: for a value that it could not take.
         """
-        if not isinstance(error, Exception) or isinstance(error, TimeoutError):
-            pool.drop(record)  # the statement may still run
-            return
         found = self._as_sqlalchemy(record.dbapi_connection, error, sql)
         if getattr(found, "connection_invalidated", False):
             pool.drop(record)
@@ -166,6 +167,15 @@ class Direct:
             connection_invalidated=is_gone,
             dialect=dialect,
         )
+
+
+async def _closed(pool: SharedPool, record: ConnectionPoolEntry, guard: Guard) -> None:
+    """Close a connection after the end of its statement, which the driver or the guard brings.
+
+    Until then it counts as open.
+    """
+    with guard(record.driver_connection):
+        await greenlet_spawn(pool.close, record)
 
 
 async def _from_postgres(driver: Any, sql: str, values: Sequence[Any]) -> Sequence[Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from sqlalchemy import Engine
@@ -93,7 +93,11 @@ class SharedPool(AsyncAdaptedQueuePool):
         self._do_return_conn(record)
 
     def drop(self, record: ConnectionPoolEntry) -> None:
-        """Close a connection at once, whatever it is doing."""
+        """Close a connection that the server has ended, and use none that was opened before now.
+
+        The others may be dead, too, and whoever repeats a statement must not meet one of them.
+        """
+        self._invalidate_time = time()
         try:
             record.invalidate()
         finally:
