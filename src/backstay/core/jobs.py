@@ -1,6 +1,6 @@
 """Types and ports of jobs: commands that are stored, and sent later by a worker."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -139,6 +139,13 @@ class JobStore(Protocol):
         """Store a job in a transaction, and return its id.
 
         If an unfinished job has its unique key, the id of that one is returned instead.
+        """
+        ...
+
+    def inserting(self, job: NewJob) -> Sequence[tuple[Any, Mapping[str, Any]]]:
+        """The statements, with their parameters, that store a job without sequence and unique key.
+
+        They do as :meth:`insert` does, whenever they are executed.
         """
         ...
 

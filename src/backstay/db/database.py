@@ -1,7 +1,7 @@
 """The database of a process: its engines, and the one transaction of a command."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.background import in_background
 from backstay.core.bus import Next, Step
-from backstay.core.context import Context, UnitOfWork
+from backstay.core.context import Context, Guard, UnitOfWork, Write
 from backstay.core.errors import DatabaseUnavailable
 from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock, PrincipalChannel
@@ -24,6 +24,7 @@ from backstay.db.engine import probe_engine, reader_engine, writer_engine
 from backstay.db.fair_semaphore import FairSemaphore, whose
 from backstay.db.faults import commit_failed, raise_translated, translate
 from backstay.db.folding import tell_if_letters_differ
+from backstay.db.group_commit import GroupCommit
 from backstay.db.options import EngineOptions
 from backstay.db.pool import Budget, pool_of
 from backstay.db.reading import ANYONE, Parameters, Reads, Replica, Rows
@@ -57,6 +58,7 @@ class Database:
         if not options.is_sqlite:
             self.budget.set_aside("probes")
         self._writing = self._semaphore(self.writer, self.budget, "writer")
+        self._together = GroupCommit(self.writer)
         reading = self._semaphore(self.read_engine, self.budget, "reader")
         self._reads = Reads(self.read_engine, reading, options.read_seconds)
         self._long_reads = self._unhurried(reading)
@@ -170,18 +172,18 @@ class Database:
                 return call_next
 
             async def whole(context: Context) -> Any:
-                session = Transaction(self.writer, expire_on_commit=False)
-                session.info.update(author=context.principal.user_id, clock=clock)
-                unit = context.unit_of_work = UnitOfWork(session)
+                unit = context.unit_of_work = UnitOfWork(
+                    open=partial(self._session, context, clock)
+                )
                 try:
-                    async with self._writing.of(None):
-                        try:
-                            result = await call_next(context)
-                            await self._last(context, channel)
-                            await greenlet_spawn(_finish, session.sync_session, unit.writes)
-                        except BaseException:
-                            await session.close()
-                            raise
+                    try:
+                        result = await call_next(context)
+                        await self._last(context, channel)
+                        await self._commit(unit)
+                    except BaseException:
+                        if unit.opened is not None:
+                            await unit.opened.close()
+                        raise
                 except (SQLAlchemyError, OSError) as error:
                     raise_translated(error)
                 self.wrote(context.principal.user_id, *unit.changes.user_ids)
@@ -200,6 +202,22 @@ class Database:
             return run
 
         return transaction
+
+    def _session(self, context: Context, clock: Clock, unit: UnitOfWork) -> Transaction:
+        session = Transaction(self.writer, expire_on_commit=False)
+        author, pending = context.principal.user_id, unit.pending
+        session.info.update(author=author, clock=clock, pending=pending)
+        return session
+
+    async def _commit(self, unit: UnitOfWork) -> None:
+        """Commit. What has never used its session needs no transaction of its own."""
+        guard, writes = unit.guard, unit.writes
+        if unit.has_begun:
+            await greenlet_spawn(_finish, unit.transaction.sync_session, writes, guard)
+        elif guard is not None and not await self._together([*unit.pending, *writes], guard):
+            raise guard.broken
+        elif guard is None and (unit.pending or writes):
+            await self._together([*unit.pending, *writes])
 
     async def _last(self, context: Context, channel: PrincipalChannel) -> None:
         """Announce who changed, then run ``before_commit``, which may wait for locks of others.
@@ -276,9 +294,13 @@ async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]
         log.exception("not done after a commit", command=message.__name__)
 
 
-def _finish(session: Session, writes: Iterable[tuple[Executable, Mapping[str, Any]]]) -> None:
+def _finish(session: Session, writes: Iterable[Write], guard: Guard | None) -> None:
     """Write the remaining rows and commit, all within one switch to SQLAlchemy's greenlet."""
     session.flush()
+    if session.info["pending"]:
+        session.connection()
+    if guard is not None and not session.connection().execute(*guard.change).rowcount:
+        raise guard.broken
     for statement, parameters in writes:
         session.connection().execute(statement, parameters)
     session.info["committing"] = True

@@ -3,8 +3,10 @@
 from functools import cache
 from typing import Any, Protocol, TypeVar, cast
 
+import aiosqlite
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     CursorResult,
     Delete,
     Executable,
@@ -17,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm import Session, SessionTransaction, make_transient_to_detached
 
 from backstay.core.context import CacheTags, PrincipalChanges
 from backstay.core.registry import Provider
@@ -42,6 +44,15 @@ class Transaction(AsyncSession):
     """
 
     sync_session_class = _SyncTransaction
+
+    def interrupt(self) -> None:
+        """End the statement that runs on SQLite, whose driver goes on with a cancelled one."""
+        connection: Connection | None = self.info.get("connection")
+        if connection is None or connection.closed or connection.invalidated:
+            return
+        driver = connection.connection.driver_connection
+        if isinstance(driver, aiosqlite.Connection):
+            driver._conn.interrupt()
 
     async def insert_one(self, row: E) -> E:
         """Insert a new row at once and return it; an `Entity` then has its id, times and so on.
@@ -98,6 +109,16 @@ def _insert_of(entity: type[Base]) -> tuple[Insert, list[tuple[str, Any]]]:
     columns = entity.__mapper__.columns
     defaults = [(name, getattr(column.default, "arg", None)) for name, column in columns.items()]
     return insert(cast(Table, entity.__table__)).inline(), defaults
+
+
+@event.listens_for(_SyncTransaction, "after_begin")
+def _write_pending(session: Session, _: SessionTransaction, connection: Connection) -> None:
+    """Execute what was left to be written before the session was used, as its first statements."""
+    session.info["connection"] = connection
+    pending = session.info.get("pending", [])
+    writes, pending[:] = pending[:], []
+    for statement, parameters in writes:
+        connection.execute(statement, parameters)
 
 
 @event.listens_for(_SyncTransaction, "before_commit")

@@ -1,9 +1,9 @@
 """The JobStore port on both databases: claims, leases and outcomes of jobs, one statement each."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -11,6 +11,8 @@ from sqlalchemy import (
     Executable,
     Integer,
     Select,
+    String,
+    Table,
     Update,
     bindparam,
     case,
@@ -25,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
+from backstay.core.context import Write
 from backstay.core.jobs import TASK_QUEUE, Backlog, JobRun, JobState, NewJob
 from backstay.db.base import SecondsFromNow
 from backstay.db.database import Database
@@ -35,6 +38,7 @@ CHANNEL = "backstay_jobs"
 """The channel on which PostgreSQL notifies when a job is committed; the payload is its queue."""
 
 NOW = SecondsFromNow()
+_JOBS = cast(Table, Job.__table__)
 _earlier = aliased(Job)
 READY = (
     UNFINISHED,
@@ -108,6 +112,22 @@ _REPORT = _change(progress=bindparam("percent"), note=bindparam("text"))
 _ERROR: dict[str, Any] = {"error_code": bindparam("code"), "error": bindparam("sentence")}
 _FAIL = _change(state=JobState.FAILED.value, finished_at=NOW, **_ERROR)
 _RETRY = _change(state=JobState.QUEUED.value, due_at=SecondsFromNow("delay"), **_ERROR)
+END = _change(
+    state=bindparam("end"),
+    finished_at=NOW,
+    progress=bindparam("percent"),
+    note=bindparam("text"),
+    result=bindparam("outcome", type_=Job.result.type),
+    **_ERROR,
+)
+"""Ends a run, as its command is committed."""
+HELD = (
+    select(Job.id, Job.attempts)
+    .where(Job.id.in_(bindparam("ids", expanding=True)), Job.state == JobState.RUNNING.value)
+    .order_by(Job.id)
+    .with_for_update()
+)
+"""Locks the rows of several runs, always in the same order, and returns their valid claims."""
 _CANCELLED = _change(state=JobState.CANCELLED.value, finished_at=NOW)
 _RELEASE = _change(
     state=JobState.QUEUED.value,
@@ -128,6 +148,7 @@ _BACKLOG = (
     .group_by(Job.queue)
 )
 _NOTIFY = func.pg_notify(CHANNEL, Job.queue)
+_NOTIFY_OF = select(func.pg_notify(CHANNEL, bindparam("queue", type_=String)))
 _ANNOUNCE = select(_NOTIFY).where(Job.id == bindparam("job_id"))
 _NEW = Job.id.in_(bindparam("new", expanding=True))
 _key = func.hashtextextended(Job.sequence, 0).label("key")
@@ -156,11 +177,12 @@ class DatabaseJobs:
         self._database = database
         self._names = names
         self._is_sqlite = database.options.is_sqlite
-        self._insert = _insert(is_sqlite=self._is_sqlite)
+        self._insert_new = _insert(is_sqlite=self._is_sqlite)
+        self._insert = _unless_there(self._insert_new, is_sqlite=self._is_sqlite)
 
     async def insert(self, transaction: Transaction, job: NewJob) -> UUID:
         while True:
-            found = (await transaction.execute(self._insert, asdict(job))).first()
+            found = (await transaction.execute(self._insert, _values(job))).first()
             if found is not None:
                 return job.id
             other = await transaction.scalar(
@@ -168,6 +190,10 @@ class DatabaseJobs:
             )
             if other is not None:
                 return other
+
+    def inserting(self, job: NewJob) -> Sequence[Write]:
+        new = (self._insert_new, _values(job))
+        return [new] if self._is_sqlite else [new, (_NOTIFY_OF, {"queue": job.queue})]
 
     async def line_up(self, transaction: Transaction, job_ids: Sequence[UUID]) -> None:
         """On PostgreSQL, give new jobs their final positions, under a lock on each sequence.
@@ -258,28 +284,37 @@ class DatabaseJobs:
 
     async def fire(self, name: str, slot: datetime, job: NewJob) -> bool:
         """Store the job of a slot, whose id follows from it: a second insert does nothing."""
-        row = await self._database.write(self._insert, asdict(job))
+        row = await self._database.write(self._insert, _values(job))
         await self.see(name, slot)
         return bool(row)
 
 
-def _insert(*, is_sqlite: bool) -> Executable:
-    """The statement that inserts a job unless its id or unique key exists; one round trip.
+_FIELDS = tuple(each.name for each in fields(NewJob))
 
-    On PostgreSQL it notifies, too.
-    """
+
+def _values(job: NewJob) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in _FIELDS}
+
+
+def _insert(*, is_sqlite: bool) -> Any:
+    """The statement that inserts a job."""
     last = select(func.coalesce(func.max(Job.position), 0) + 1).scalar_subquery()
-    insert = sqlite.insert(Job) if is_sqlite else postgresql.insert(Job)
-    notified = () if is_sqlite else (_NOTIFY,)
-    return (
-        insert.values(
-            position=last if is_sqlite else func.nextval("jobs_position"),
-            state=JobState.QUEUED.value,
-            attempts=0,
-            is_cancelled=False,
-            created_at=NOW,
-            due_at=SecondsFromNow("delay"),
-        )
-        .on_conflict_do_nothing()
-        .returning(Job.id, *notified)
+    insert = sqlite.insert(_JOBS) if is_sqlite else postgresql.insert(_JOBS)
+    given = {name: bindparam(name) for name in _FIELDS if name != "delay"}
+    return insert.values(
+        **given,
+        position=last if is_sqlite else func.nextval("jobs_position"),
+        state=JobState.QUEUED.value,
+        attempts=0,
+        spared=0,
+        is_cancelled=False,
+        created_at=NOW,
+        due_at=SecondsFromNow("delay"),
     )
+
+
+def _unless_there(insert: Any, *, is_sqlite: bool) -> Executable:
+    """The same unless the id or the unique key exists; on PostgreSQL it notifies, too."""
+    notified = () if is_sqlite else (_NOTIFY,)
+    statement: Executable = insert.on_conflict_do_nothing().returning(Job.id, *notified)
+    return statement
