@@ -21,7 +21,7 @@ from backstay.features import STANDARD
 from backstay.testing import settings_with
 from tests.architecture.tree import PACKAGE, copy_of_project, plant, sources
 
-COMMITTER = Path("db/database.py"), "_finish"
+COMMITTER = Path("db/transaction.py"), "_finish"
 """The file of the transaction step, and its last function."""
 MIGRATING = Path("db/migrations/transaction.py")
 """Migrations begin and commit on a connection of their own, since some run in no transaction."""

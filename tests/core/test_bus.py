@@ -22,6 +22,7 @@ from backstay.core.registry import Provider, Registry
 from backstay.db.database import Database
 from backstay.db.options import EngineOptions, create_file
 from backstay.db.session import WRITING, Reader, Transaction
+from backstay.db.transaction import Transactions
 from tests.channels import SilentChannel
 
 pytestmark = pytest.mark.anyio
@@ -181,7 +182,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
         Sender: lambda context: context.sender.inside(context),
     }
     bus = Bus(registry)
-    transaction = database.transaction(channel, utc_now)
+    transaction = Transactions(database, channel, utc_now).transaction
     bus.route(Command, (authorize, bus.prepare_with(providers), transaction), providers | WRITING)
     bus.route(Query, (authorize,), providers)
     assert registry.faults == []

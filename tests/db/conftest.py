@@ -21,6 +21,7 @@ from backstay.db.base import Base
 from backstay.db.database import Database
 from backstay.db.options import EngineOptions, create_file
 from backstay.db.session import Transaction
+from backstay.db.transaction import Transactions
 from backstay.testing.postgres_server import PostgresServer
 from backstay.testing.waiting import LIMIT, eventually
 from tests.channels import SilentChannel
@@ -41,7 +42,7 @@ class Commands:
 
     def __init__(self, database: Database) -> None:
         self.is_concurrent = not database.options.is_sqlite
-        self._step = database.transaction(SilentChannel(), utc_now)
+        self._step = Transactions(database, SilentChannel(), utc_now).transaction
 
     async def __call__(self, work: Work[T], author: UUID | None = None) -> T:
         async def handle(context: Context) -> T:

@@ -24,6 +24,7 @@ from backstay.core.principal import STRANGER, Principal
 from backstay.core.registry import Registry
 from backstay.db.activity import Activity
 from backstay.db.session import WRITING, Transaction
+from backstay.db.transaction import Transactions
 from backstay.features import STANDARD
 from backstay.features.system.commands.purging import PurgeActivity
 from backstay.jobs.purging import BATCH
@@ -199,7 +200,7 @@ class FailingChannel(SilentChannel):
 async def test_a_failed_announcement_still_records_one_successful_row(
     ship: Backstay,
 ) -> None:
-    step = ship.database.transaction(FailingChannel(), utc_now)
+    step = Transactions(ship.database, FailingChannel(), utc_now).transaction
     pipeline = (ship.trail.note_refusal, step, ship.trail.record)
     registry = Registry([board])
     bus = Bus(registry)

@@ -13,7 +13,7 @@ from backstay.core.messages import View
 from backstay.core.streams import Stream
 from backstay.db import measuring, streaming
 from backstay.db.database import Database
-from backstay.db.reading import Parameters, Rows
+from backstay.db.plain import Parameters, Rows
 from backstay.db.session import Reader
 from backstay.db.streaming import stream_rows
 from backstay.testing.waiting import eventually

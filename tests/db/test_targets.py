@@ -20,6 +20,7 @@ from backstay.core.representation import Preconditions, Representation
 from backstay.db.database import Database
 from backstay.db.paging import Paginator
 from backstay.db.session import WRITING, Reader
+from backstay.db.transaction import Transactions
 from tests.channels import SilentChannel
 from tests.db import orders
 from tests.db.books import CURSORS
@@ -69,7 +70,11 @@ class Shop:
             ),
             Sender: lambda context: context.sender.inside(context),
         }
-        steps = (authorize, database.transaction(SilentChannel(), utc_now), self._outdate)
+        steps = (
+            authorize,
+            Transactions(database, SilentChannel(), utc_now).transaction,
+            self._outdate,
+        )
         self.bus.route(Command, steps, providers | WRITING)
         self.bus.route(Query, (authorize,), providers)
         assert registry.faults == []

@@ -25,6 +25,7 @@ from backstay.db.idempotency import Idempotency
 from backstay.db.maintenance import MaintenanceMode, MaintenanceSwitch
 from backstay.db.paging import Cursors, Paginator
 from backstay.db.session import WRITING, Reader, Transaction
+from backstay.db.transaction import Transactions
 from backstay.jobs.outbox import Jobs, Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.step import finish_job
@@ -50,7 +51,7 @@ def bus_for(
     bus = Bus(registry, adapters.tracer)
     own = {kind: _always(each) for kind, each in provided.items()}
     prepare = bus.prepare_with(own | providers)
-    transaction = adapters.database.transaction(channel, adapters.clock)
+    transactions = Transactions(adapters.database, channel, adapters.clock)
     retries = Idempotency(adapters.database, adapters.clock)
     version = f"{__version__} {settings.app.version}"
     kept = QueryCache(adapters.cache, settings.cache.ttl_seconds, version)
@@ -61,7 +62,7 @@ def bus_for(
         maintenance.refuse_writes,  # refuses it during maintenance, unless an answer may be stored
         receive,  # receives the upload of the command, and removes its file in the end
         prepare,  # does slow work, such as hashing, before a connection is taken
-        transaction,  # commits before the response is made
+        transactions.transaction,  # commits before the response is made
         retries.replay,  # returns the stored answer of an Idempotency-Key, else stores this one
         maintenance.refuse_writes,  # refuses it if that began meanwhile, or no answer was stored
         finish_job,  # marks the job that sent the command as done, in the same transaction

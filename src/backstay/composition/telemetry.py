@@ -23,6 +23,7 @@ def tracer_for(settings: Settings, database: Database) -> Tracer:
         "deployment.environment.name": settings.environment.value,
     }
     tracer = OtelTracer(settings.otel, described)
+    database.is_tracing = tracer.is_tracing
     tracer.follow((database.writer, database.read_engine, database.replica_engine))
     return tracer
 

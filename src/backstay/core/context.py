@@ -183,7 +183,7 @@ class UnitOfWork:
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything has used the session; until then there is no transaction."""
+        """Whether anything besides ``pending`` has used the session."""
         return self.opened is not None and bool(self.opened.in_transaction())
 
 

@@ -60,6 +60,10 @@ class UtcDateTime(TypeDecorator[datetime]):
     def python_type(self) -> type[datetime]:
         return datetime
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """None for asyncpg, which reads moments in UTC by itself."""
+        return None if dialect.driver == "asyncpg" else super().result_processor(dialect, coltype)
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None

@@ -1,37 +1,31 @@
-"""The database of a process: its engines, and the one transaction of a command."""
+"""The database of a process: its engines, their connection budgets, and single statements."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-import structlog
 from sqlalchemy import Executable, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session
-from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.background import in_background
-from backstay.core.bus import Next, Step
-from backstay.core.context import Context, Guard, UnitOfWork, Write
+from backstay.core.context import Context
 from backstay.core.errors import DatabaseUnavailable
-from backstay.core.messages import Command, Message
-from backstay.core.ports import Clock, PrincipalChannel
+from backstay.db.budget import Budget
+from backstay.db.direct import Direct
 from backstay.db.engine import probe_engine, reader_engine, writer_engine
 from backstay.db.fair_semaphore import FairSemaphore, whose
-from backstay.db.faults import commit_failed, raise_translated, translate
+from backstay.db.faults import translate
 from backstay.db.folding import tell_if_letters_differ
-from backstay.db.group_commit import GroupCommit
 from backstay.db.options import EngineOptions
-from backstay.db.pool import Budget, pool_of
-from backstay.db.reading import ANYONE, Parameters, Reads, Replica, Rows
-from backstay.db.session import Reader, Transaction
+from backstay.db.plain import Parameters, Rows
+from backstay.db.pool import pool_of
+from backstay.db.reading import ANYONE, Reads, Replica
+from backstay.db.session import Reader
 from backstay.db.watch import CHECK_SECONDS, Watch, require_writable
-
-log = structlog.get_logger("backstay.transaction")
 
 T = TypeVar("T")
 
@@ -47,6 +41,7 @@ class Database:
     def __init__(self, options: EngineOptions) -> None:
         self.options = options
         self.waited_for_lock: Callable[[float], None] = lambda seconds: None
+        self.is_tracing: Callable[[], bool] = lambda: False
         self.writer = writer_engine(options, self._wait_for_lock_ended)
         self.read_engine = reader_engine(options)
         self.probe_engine = probe_engine(options)
@@ -57,10 +52,10 @@ class Database:
         )
         if not options.is_sqlite:
             self.budget.set_aside("probes")
-        self._writing = self._semaphore(self.writer, self.budget, "writer")
-        self._together = GroupCommit(self.writer)
+        self.writing = self._semaphore(self.writer, self.budget, "writer")
         reading = self._semaphore(self.read_engine, self.budget, "reader")
-        self._reads = Reads(self.read_engine, reading, options.read_seconds)
+        direct = None if options.pgbouncer else self._direct(self.read_engine)
+        self._reads = Reads(self.read_engine, reading, options.read_seconds, direct)
         self._long_reads = self._unhurried(reading)
         self.reader = Reader(partial(self._reads.rows, None))
         self.replica: Replica | None = None
@@ -68,12 +63,26 @@ class Database:
             budget = Budget(options.replica_max_connections, options.min_connections)
             self.budgets["replica"] = budget
             semaphore = self._semaphore(self.replica_engine, budget, "replica")
-            reads = Reads(self.replica_engine, semaphore, options.read_seconds)
+            direct = None if options.pgbouncer else self._direct(self.replica_engine)
+            reads = Reads(self.replica_engine, semaphore, options.read_seconds, direct)
             self.replica = Replica(reads, self._reads)
         engines = (self.read_engine, self.probe_engine, self.replica_engine)
         readers = [engine for engine in engines if engine is not None]
         self.watch = Watch(options.file, self.writer, *readers)
+        is_pooled = options.is_sqlite or options.pgbouncer
+        self.direct_writes = None if is_pooled else self._direct(self.writer)
         self._under_way: set[asyncio.Task[Any]] = set()
+
+    def _direct(self, engine: AsyncEngine) -> Direct:
+        could_write = engine is self.writer
+
+        def is_broken(error: BaseException) -> bool:
+            return self.watch.breaks(error, could_write=could_write)
+
+        return Direct(engine, is_broken, self._is_traced)
+
+    def _is_traced(self) -> bool:
+        return self.is_tracing()
 
     def _wait_for_lock_ended(self, seconds: float) -> None:
         self.waited_for_lock(seconds)
@@ -120,7 +129,7 @@ class Database:
         if self.options.is_sqlite:
             return Reads(self.read_engine, reading, seconds)
         engine = self.writer.execution_options(postgresql_readonly=True)
-        return Reads(engine, self._writing, seconds)
+        return Reads(engine, self.writing, seconds)
 
     async def warm_up(self) -> None:
         """Open the least number of connections; check SQLite's file or PostgreSQL's lower-casing.
@@ -140,7 +149,7 @@ class Database:
         else:
             await tell_if_letters_differ(self._long_reads)
         if self.options.pgbouncer:
-            await self._reads.spare_transactions()
+            await self._reads.spare_transactions(self._direct(self.read_engine))
 
     async def write(self, statement: Executable, parameters: Parameters = None) -> Rows:
         """Run one statement in a transaction of its own, and return its rows.
@@ -148,90 +157,20 @@ class Database:
         Raises:
             AppError: it failed; nothing was written.
         """
-        return await self._shielded(self._write(statement, parameters))
+        return await self.shielded(self._write(statement, parameters))
 
     async def _write(self, statement: Executable, parameters: Parameters) -> Rows:
         try:
-            async with self._writing.of(None), self.writer.begin() as connection:
-                result = await connection.execute(statement, parameters)
-                return result.all() if result.returns_rows else ()
+            async with self.writing.of(None):
+                if self.direct_writes is not None:
+                    rows = await self.direct_writes.rows(statement, parameters)
+                    if rows is not None:
+                        return rows
+                async with self.writer.begin() as connection:
+                    result = await connection.execute(statement, parameters)
+                    return result.all() if result.returns_rows else ()
         except (SQLAlchemyError, OSError) as error:
             raise translate(error) from error
-
-    def transaction(self, channel: PrincipalChannel, clock: Clock) -> Step:
-        """The step that opens a command's transaction, commits it, then publishes who changed.
-
-        A nested command joins the open transaction, in a savepoint of its own. An error rolls
-        everything back; if the commit fails, the sender gets an error. If the sender is cancelled,
-        the transaction still runs to its end: a driver that is interrupted within a statement may
-        keep its locks.
-        """
-
-        def transaction(message: type[Message[Any]], call_next: Next) -> Next:
-            if not issubclass(message, Command):
-                return call_next
-
-            async def whole(context: Context) -> Any:
-                unit = context.unit_of_work = UnitOfWork(
-                    open=partial(self._session, context, clock)
-                )
-                try:
-                    try:
-                        result = await call_next(context)
-                        await self._last(context, channel)
-                        await self._commit(unit)
-                    except BaseException:
-                        if unit.opened is not None:
-                            await unit.opened.close()
-                        raise
-                except (SQLAlchemyError, OSError) as error:
-                    raise_translated(error)
-                self.wrote(context.principal.user_id, *unit.changes.user_ids)
-                if unit.changes:
-                    await _after(message, partial(channel.publish, unit.changes))
-                for act in unit.after_commit:
-                    await _after(message, act)
-                return result
-
-            async def run(context: Context) -> Any:
-                if context.unit_of_work is not None:
-                    async with context.unit_of_work.transaction.begin_nested():
-                        return await call_next(context)
-                return await self._shielded(whole(context))
-
-            return run
-
-        return transaction
-
-    def _session(self, context: Context, clock: Clock, unit: UnitOfWork) -> Transaction:
-        session = Transaction(self.writer, expire_on_commit=False)
-        author, pending = context.principal.user_id, unit.pending
-        session.info.update(author=author, clock=clock, pending=pending)
-        return session
-
-    async def _commit(self, unit: UnitOfWork) -> None:
-        """Commit. What has never used its session needs no transaction of its own."""
-        guard, writes = unit.guard, unit.writes
-        if unit.has_begun:
-            await greenlet_spawn(_finish, unit.transaction.sync_session, writes, guard)
-        elif guard is not None and not await self._together([*unit.pending, *writes], guard):
-            raise guard.broken
-        elif guard is None and (unit.pending or writes):
-            await self._together([*unit.pending, *writes])
-
-    async def _last(self, context: Context, channel: PrincipalChannel) -> None:
-        """Announce who changed, then run ``before_commit``, which may wait for locks of others.
-
-        Every transaction takes such locks last, after it has written its rows. So one that holds
-        such a lock never waits for a row of this one, and there is no deadlock.
-        """
-        unit = context.unit
-        if unit.changes or self.replica_engine is not None:  # then others learn who wrote
-            await channel.announce(context)
-        if unit.before_commit:
-            await unit.transaction.flush()
-        for act in unit.before_commit:
-            await act()
 
     @asynccontextmanager
     async def probing(self) -> AsyncIterator[AsyncConnection]:
@@ -270,7 +209,7 @@ class Database:
         if self.replica is not None:
             await self.replica.reads.rows(None, _ALIVE)
 
-    async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
+    async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
         """Run work to its end, even if the task that waits for its result is cancelled."""
         task = in_background(work)
         self._under_way.add(task)
@@ -284,30 +223,3 @@ class Database:
         for engine in (self.writer, self.read_engine, self.probe_engine, self.replica_engine):
             if engine is not None:
                 await engine.dispose()
-
-
-async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]) -> None:
-    """Run an action after the commit; its failure is only logged, because the commit succeeded."""
-    try:
-        await act()
-    except Exception:
-        log.exception("not done after a commit", command=message.__name__)
-
-
-def _finish(session: Session, writes: Iterable[Write], guard: Guard | None) -> None:
-    """Write the remaining rows and commit, all within one switch to SQLAlchemy's greenlet."""
-    session.flush()
-    if session.info["pending"]:
-        session.connection()
-    if guard is not None and not session.connection().execute(*guard.change).rowcount:
-        raise guard.broken
-    for statement, parameters in writes:
-        session.connection().execute(statement, parameters)
-    session.info["committing"] = True
-    try:
-        session.commit()
-    except SQLAlchemyError as error:
-        # on SQLite a transaction stays open if its COMMIT fails: the next one would commit it, too
-        session.invalidate()
-        raise commit_failed(error) from error
-    session.close()

@@ -17,14 +17,12 @@ from backstay.db import sqlite
 from backstay.db.faults import unstorable
 from backstay.db.folding import holds
 from backstay.db.options import EngineOptions, postgres_arguments, sqlite_url
-from backstay.db.pool import SharedPool
+from backstay.db.pool import FRESH_SECONDS, SharedPool
 from backstay.db.watch import begin_immediate
 
 log = structlog.get_logger("backstay.database")
 PROBE_SECONDS = 1.5
 """How long a probe may wait for its connection, and then for its answer."""
-IDLE_SECONDS = 5.0
-"""A connection that was idle for less than this is used without a ping."""
 
 
 def writer_engine(
@@ -184,18 +182,14 @@ def _replace_the_closed(engine: Engine) -> None:
 
 
 def _ping_the_idle(engine: Engine) -> None:
-    """Ping a connection that was idle for ``IDLE_SECONDS`` before it is used.
+    """Ping a connection that was idle for ``FRESH_SECONDS`` before it is used.
 
     A ping before every use (``pool_pre_ping``) would double the round trips of a query.
     """
 
-    @event.listens_for(engine, "checkin")
-    def remember(connection: Any, record: Any) -> None:
-        record.info["used"] = monotonic()
-
     @event.listens_for(engine, "checkout")
     def ask(connection: Any, record: Any, _: Any) -> None:
-        if monotonic() - record.info.get("used", inf) > IDLE_SECONDS:
+        if monotonic() - record.info.get("idle_since", inf) > FRESH_SECONDS:
             try:
                 engine.dialect.do_ping(connection)
             except engine.dialect.loaded_dbapi.Error as error:

@@ -2,148 +2,31 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
-from math import inf
 from time import monotonic
 from typing import Any
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
-from sqlalchemy.util import await_, greenlet_spawn
+from sqlalchemy.util import await_
 
-from backstay.core.background import in_background
+from backstay.db.budget import Budget, Returned, Waiting
 from backstay.db.fair_semaphore import FairSemaphore
 
-IDLE_SECONDS = 30.0
-"""How long an idle connection is kept, beyond the least number that is always kept."""
-TICK_SECONDS = 1.0
-"""How often idle connections are looked for, while any are in use or could be closed."""
+FRESH_SECONDS = 5.0
+"""A connection that was idle for less than this is used without a ping."""
 OWN_SECONDS = 0.05
 """How long to wait for a connection of the same pool before an idle one of another is closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Returned:
-    """An idle connection, and since when it is idle (``time.monotonic``)."""
-
-    pool: "SharedPool"
-    record: ConnectionPoolEntry
-    since: float
+def is_closed(record: ConnectionPoolEntry) -> bool:
+    """Whether the driver knows that the server has closed a connection; no round trip."""
+    look = getattr(record.driver_connection, "is_closed", None)
+    return look is not None and look()
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """A waiting task: it is given a connection, or None when it may open a new one.
-
-    ``claims`` is true once it has waited long enough to be given another pool's connection.
-    """
-
-    given: asyncio.Future[_Returned | None]
-    claims: bool = False
-
-
-class Budget:
-    """The limit on the connections to one server that the pools of a process have open together.
-
-    Those beyond ``least`` are closed after ``idle_seconds``. The timer for that runs only while
-    connections are in use or more than ``least`` are open.
-    """
-
-    def __init__(self, most: int, least: int = 1) -> None:
-        self.pools: list[SharedPool] = []
-        self.idle_seconds, self.tick_seconds = IDLE_SECONDS, TICK_SECONDS
-        self._most, self._least = most, least
-        self._elsewhere: set[str] = set()
-        self._closing = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def most(self) -> int:
-        """How many the pools may have open: at least one to read and one to write."""
-        return max(2, self._most - len(self._elsewhere))
-
-    @property
-    def least(self) -> int:
-        """How many the pools keep open, even when idle."""
-        return max(1, self._least - len(self._elsewhere))
-
-    @property
-    def open(self) -> int:
-        """How many are open or being opened."""
-        return sum(pool.open for pool in self.pools)
-
-    def set_aside(self, purpose: str) -> None:
-        """Reserve one connection outside of the pools for a purpose; a second call adds none."""
-        self._elsewhere.add(purpose)
-
-    def oldest(
-        self, *, before: float = inf, beside: "SharedPool | None" = None
-    ) -> _Returned | None:
-        """Take the connection that has been idle longest, if it was returned ``before`` a moment.
-
-        Those of the pool ``beside`` are left out.
-        """
-        pools = [pool for pool in self.pools if pool is not beside and pool.idle]
-        pool = min(pools, key=lambda pool: pool.idle[0].since, default=None)
-        return pool.idle.popleft() if pool and pool.idle[0].since < before else None
-
-    def claim(self) -> _Waiting | None:
-        """Take a task, waiting at any pool, that may replace another pool's connection.
-
-        The connection that it will open is counted already.
-        """
-        for pool in self.pools:
-            waiting = pool.first_waiting(claims=True) if pool.has_room else None
-            if waiting is not None:
-                pool.open += 1
-                return waiting
-        return None
-
-    def release(self, pool: "SharedPool") -> None:
-        """A connection of a pool is gone: let a waiting task open another."""
-        pool.open -= 1
-        if self.open >= self.most:
-            return
-        for each in (pool, *self.pools):
-            waiting = each.first_waiting() if each.has_room else None
-            if waiting is not None:
-                each.open += 1
-                waiting.given.set_result(None)
-                return
-
-    def watch(self) -> None:
-        """Start the timer that closes idle connections, unless it runs."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self.tick_seconds, self.tick)
-
-    def tick(self) -> None:
-        """Close connections that were idle for too long."""
-        self._timer = None
-        before, surplus = monotonic() - self.idle_seconds, self.open - self.least - self._closing
-        idle = [each for _ in range(surplus) if (each := self.oldest(before=before))]
-        if idle:
-            self.close_later(*idle)
-        if surplus > 0 or any(pool.checkedout() for pool in self.pools):
-            self.watch()
-
-    def close_later(self, *unused: _Returned) -> None:
-        """Close connections in the background."""
-        self._closing += len(unused)
-        task = in_background(greenlet_spawn(self._close, unused))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _close(self, unused: tuple[_Returned, ...]) -> None:
-        for each in unused:
-            try:
-                each.pool.close(each.record)
-            finally:
-                self._closing -= 1
-
-
-def pool_of(engine: AsyncEngine) -> "SharedPool":
+def pool_of(engine: AsyncEngine | Engine) -> "SharedPool":
     """The pool of an engine; it gets a new one when the engine is disposed of."""
     assert isinstance(engine.pool, SharedPool)  # noqa: S101
     return engine.pool
@@ -161,8 +44,8 @@ class SharedPool(AsyncAdaptedQueuePool):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.open = 0
-        self.idle: deque[_Returned] = deque()
-        self._waiting: deque[_Waiting] = deque()
+        self.idle: deque[Returned] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._is_disposed = False
         self.join(Budget(self.size()))
 
@@ -177,13 +60,38 @@ class SharedPool(AsyncAdaptedQueuePool):
         """Whether it has fewer connections than its size."""
         return self.open < self.size()
 
-    def first_waiting(self, *, claims: bool = False) -> _Waiting | None:
+    def first_waiting(self, *, claims: bool = False) -> Waiting | None:
         """Take the task that has waited longest; with ``claims`` only if that task claims."""
         while self._waiting and self._waiting[0].given.done():
             self._waiting.popleft()
         if not self._waiting or (claims and not self._waiting[0].claims):
             return None
         return self._waiting.popleft()
+
+    def take_fresh(self) -> ConnectionPoolEntry | None:
+        """An idle connection that needs no ping, without waiting; None if there is none.
+
+        It bypasses the events of checking out and in: :meth:`put_back` or :meth:`drop` it.
+        """
+        if not self.idle:
+            return None
+        record: Any = self.idle[-1].record
+        is_outdated = record.starttime < self._invalidate_time
+        if is_outdated or monotonic() - self.idle[-1].since > FRESH_SECONDS or is_closed(record):
+            return None
+        self.budget.watch()
+        return self.idle.pop().record
+
+    def put_back(self, record: ConnectionPoolEntry) -> None:
+        """Return a connection that is at rest."""
+        self._do_return_conn(record)
+
+    def drop(self, record: ConnectionPoolEntry) -> None:
+        """Close a connection at once, whatever it is doing."""
+        try:
+            record.invalidate()
+        finally:
+            self._do_return_conn(record)
 
     def _do_get(self) -> ConnectionPoolEntry:
         self.budget.watch()
@@ -197,7 +105,7 @@ class SharedPool(AsyncAdaptedQueuePool):
             return found.record
         return self._connected(instead_of=found)
 
-    def _connected(self, instead_of: _Returned | None = None) -> ConnectionPoolEntry:
+    def _connected(self, instead_of: Returned | None = None) -> ConnectionPoolEntry:
         """Open a connection that is counted already, after closing one of another pool."""
         try:
             if instead_of is not None:
@@ -211,7 +119,8 @@ class SharedPool(AsyncAdaptedQueuePool):
         if record.dbapi_connection is None:
             self.budget.release(self)
             return
-        returned = _Returned(self, record, monotonic())
+        returned = Returned(self, record, monotonic())
+        record.info["idle_since"] = returned.since
         if self._is_disposed:
             self.budget.close_later(returned)
         elif waiting := self.first_waiting() or self.budget.claim():
@@ -226,8 +135,8 @@ class SharedPool(AsyncAdaptedQueuePool):
         finally:
             self.budget.release(self)
 
-    async def _wait(self) -> _Returned | None:
-        waiting = _Waiting(asyncio.get_running_loop().create_future())
+    async def _wait(self) -> Returned | None:
+        waiting = Waiting(asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         try:
             with self.semaphore.wait():
@@ -236,7 +145,7 @@ class SharedPool(AsyncAdaptedQueuePool):
             self._give_on(waiting)
             raise
 
-    async def _found(self, waiting: _Waiting) -> _Returned | None:
+    async def _found(self, waiting: Waiting) -> Returned | None:
         given = waiting.given
         own = min(OWN_SECONDS, self.timeout()) if self.open else 0.0
         await asyncio.wait([given], timeout=own)
@@ -254,7 +163,7 @@ class SharedPool(AsyncAdaptedQueuePool):
             f"{self.status()}; connection timed out, timeout {self.timeout():.2f}", code="3o7r"
         )
 
-    def _give_on(self, waiting: _Waiting) -> None:
+    def _give_on(self, waiting: Waiting) -> None:
         """Give others the connection that came too late for a task that has stopped waiting."""
         if waiting.given.cancel() or waiting.given.cancelled():
             return

@@ -1,26 +1,26 @@
 """Runs single statements that read, on the primary or a replica, each with its timeout."""
 
 import asyncio
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Hashable, Iterable
+from contextlib import suppress
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Connection, Executable, Row, text
+from sqlalchemy import Executable, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable
 from backstay.core.principal import Principal
+from backstay.db.direct import Direct, unguarded
 from backstay.db.fair_semaphore import FairSemaphore
 from backstay.db.faults import ShareInUse, timed_out, translate
-
-Parameters = Mapping[str, Any] | None
-Rows = Sequence[Row[*tuple[Any, ...]]]
+from backstay.db.plain import Parameters, Rows
 
 log = structlog.get_logger("backstay.database")
 
@@ -45,16 +45,24 @@ ANYONE = UUID(int=0)
 
 
 class Reads:
-    """Runs statements on one engine.
+    """Runs statements on one engine, the ``direct`` way where there is one and it can.
 
     ``seconds`` is the timeout of each statement on SQLite, 0 is none; on PostgreSQL the timeout is
     a setting of the connection.
     """
 
-    def __init__(self, engine: AsyncEngine, semaphore: FairSemaphore, seconds: float) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        semaphore: FairSemaphore,
+        seconds: float,
+        direct: Direct | None = None,
+    ) -> None:
         self.engine = engine
         self.semaphore = semaphore
         self._seconds = seconds if engine.dialect.name == "sqlite" else 0.0
+        self._guard = partial(_Deadline, seconds=self._seconds) if self._seconds else unguarded
+        self.direct = direct
 
     async def rows(
         self, who: Hashable | None, statement: Executable, parameters: Parameters = None
@@ -69,7 +77,14 @@ class Reads:
         """
         async with self.semaphore.of(who):
             try:
-                return await greenlet_spawn(self._run, statement, parameters)
+                rows = None
+                if self.direct is not None:
+                    rows = await self.direct.rows(statement, parameters, self._guard)
+                if rows is None:
+                    rows = await greenlet_spawn(self._run, statement, parameters)
+                return rows
+            except TimeoutError as error:  # of the driver, where the server has no timeout
+                raise timed_out() from error
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise translate(error) from error
@@ -80,14 +95,16 @@ class Reads:
             except (SQLAlchemyError, OSError) as error:
                 raise translate(error) from error
 
-    async def spare_transactions(self) -> None:
+    async def spare_transactions(self, direct: Direct) -> None:
         """Behind PgBouncer, run reads without a transaction if the role's default is read-only.
 
-        Otherwise keep the read-only transactions and log how to avoid them. Commands can write
-        with such a role, too: their transactions are begun as READ WRITE.
+        Then they may go the direct way. Otherwise keep the read-only transactions and log how to
+        avoid them. Commands can write with such a role, too: their transactions are begun as READ
+        WRITE.
         """
         if (await self.rows(None, _CANNOT_WRITE))[0][0]:
             self.engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            self.direct = direct
             return
         log.info(
             "each read has a transaction of its own",
@@ -99,18 +116,10 @@ class Reads:
     def _run(self, statement: Executable, parameters: Parameters) -> Rows:
         with self.engine.sync_engine.connect() as connection:
             try:
-                with self._deadline(connection):
+                with self._guard(connection.connection.driver_connection):
                     return connection.execute(statement, parameters).all()
             except TimeoutError as error:  # of the driver, where the server has no timeout
                 raise timed_out() from error
-
-    def _deadline(self, connection: Connection) -> AbstractContextManager[None]:
-        if not self._seconds:
-            return _NONE
-        return _Deadline(connection.connection.driver_connection, self._seconds)
-
-
-_NONE = nullcontext()
 
 
 class _Deadline:

@@ -1,5 +1,6 @@
 """The database as handlers use it: the session of a command, the reader of a query."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol, TypeVar, cast
 
@@ -18,13 +19,14 @@ from sqlalchemy import (
     insert,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session, SessionTransaction, make_transient_to_detached
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session, make_transient_to_detached
 
 from backstay.core.context import CacheTags, PrincipalChanges
 from backstay.core.registry import Provider
 from backstay.db.base import Base, Entity, stamp_of
-from backstay.db.reading import Parameters, Rows
+from backstay.db.direct import Write
+from backstay.db.plain import Parameters, Rows
 
 E = TypeVar("E", bound=Base)
 
@@ -41,9 +43,26 @@ class Transaction(AsyncSession):
     """The session that a command's handler receives. Only the transaction step commits it.
 
     A commit by any other code raises :class:`CommitForbidden`; savepoints are allowed.
+    ``pending`` are the writes that wait until the session is used otherwise, or for the commit.
     """
 
     sync_session_class = _SyncTransaction
+
+    def __init__(self, bind: AsyncEngine, pending: list[Write] | None = None, **info: Any) -> None:
+        super().__init__(bind, expire_on_commit=False)
+        self.pending = [] if pending is None else pending
+        self.info.update(info, pending=self.pending)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a connection: it has been used for anything besides pending writes."""
+        return "connection" in self.info
+
+    @property
+    def only_pends(self) -> bool:
+        """Whether nothing is to be written besides the pending writes."""
+        sync = self.sync_session
+        return not (self.is_open or sync.new or sync.dirty or sync.deleted)
 
     def interrupt(self) -> None:
         """End the statement that runs on SQLite, whose driver goes on with a cancelled one."""
@@ -55,11 +74,15 @@ class Transaction(AsyncSession):
             driver._conn.interrupt()
 
     async def insert_one(self, row: E) -> E:
-        """Insert a new row at once and return it; an `Entity` then has its id, times and so on.
+        """Insert a new row and return it; an `Entity` then has its id, times and so on.
 
         Its primary key is given, or has a default in Python. That costs half as much as `add` and
         `flush`, which sort rows by their dependencies. Afterwards the session holds the row as if
         it had been read.
+
+        The INSERT is sent with the next use of the session, before it, or else with the commit. A
+        handler that must know whether the row was refused inserts it in a savepoint
+        (``begin_nested``), where it is sent at once.
         """
         if isinstance(row, Entity):
             row.stamp(*stamp_of(self))
@@ -70,10 +93,17 @@ class Transaction(AsyncSession):
             if name not in given:
                 setattr(row, name, default(None) if callable(default) else default)
         values = {name: given[name] for name, _ in defaults}
-        await self.run_sync(lambda sync: sync.connection().execute(statement, values))
+        await self.write_soon(statement, values)
         make_transient_to_detached(row)
         self.add(row)
         return row
+
+    async def write_soon(self, statement: Executable, parameters: Mapping[str, Any]) -> None:
+        """Execute a statement whose rows nobody needs: before the next use of the session."""
+        if self.is_open:
+            await self.run_sync(lambda sync: sync.connection().execute(statement, parameters))
+        else:
+            self.pending.append((statement, parameters))
 
     async def update_where(
         self,
@@ -112,13 +142,11 @@ def _insert_of(entity: type[Base]) -> tuple[Insert, list[tuple[str, Any]]]:
 
 
 @event.listens_for(_SyncTransaction, "after_begin")
-def _write_pending(session: Session, _: SessionTransaction, connection: Connection) -> None:
-    """Execute what was left to be written before the session was used, as its first statements."""
+def _write_what_is_pending(session: Session, _: Any, connection: Connection) -> None:
     session.info["connection"] = connection
-    pending = session.info.get("pending", [])
-    writes, pending[:] = pending[:], []
-    for statement, parameters in writes:
-        connection.execute(statement, parameters)
+    pending: list[Write] = session.info["pending"]
+    while pending:
+        connection.execute(*pending.pop(0))
 
 
 @event.listens_for(_SyncTransaction, "before_commit")

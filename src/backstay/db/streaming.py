@@ -20,7 +20,7 @@ from backstay.core.background import in_background
 from backstay.core.messages import View
 from backstay.core.streams import Stream
 from backstay.db.measuring import BYTES, OTHER_ROWS, ROWS, Key, measured_batch
-from backstay.db.reading import Parameters
+from backstay.db.plain import Parameters
 from backstay.db.session import Reader
 
 V = TypeVar("V", bound=View)

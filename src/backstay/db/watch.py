@@ -125,17 +125,20 @@ class Watch:
 
         @event.listens_for(engine, "handle_error")
         def note(context: ExceptionContext) -> None:
-            if context.connection is None:
-                context.is_disconnect = True
-            cause = context.original_exception
-            trouble = trouble_of(cause)
             could_write = writes and not _is_read_only(context)
-            if trouble in (READ_ONLY, READ_ONLY_FILE):
-                if not could_write:
-                    return
+            is_broken = self.breaks(context.original_exception, could_write=could_write)
+            if is_broken or context.connection is None:
                 context.is_disconnect = True
-            if trouble is not None and (could_write or trouble.seconds == inf):
-                self.met(trouble, first_line(cause))
+
+    def breaks(self, cause: BaseException, *, could_write: bool) -> bool:
+        """Note the trouble that an error of the driver reports; whether the connection, although
+        open, must not be used again."""
+        trouble = trouble_of(cause)
+        if trouble in (READ_ONLY, READ_ONLY_FILE) and not could_write:
+            return False
+        if trouble is not None and (could_write or trouble.seconds == inf):
+            self.met(trouble, first_line(cause))
+        return trouble in (READ_ONLY, READ_ONLY_FILE)
 
 
 class _OpenFile:

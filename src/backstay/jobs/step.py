@@ -11,7 +11,7 @@ from backstay.core.context import Context, Guard, UnitOfWork
 from backstay.core.errors import Refusal
 from backstay.core.jobs import JobRun, JobState, JobTimedOut, public_error
 from backstay.core.messages import Command, Message
-from backstay.jobs.store import END, HELD
+from backstay.jobs.statements import END, HELD
 
 GRACE = 0.5
 """Seconds between the interruption of a statement and the end of its handler."""

@@ -1,0 +1,137 @@
+"""The pipeline step with the one transaction of a command."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.util import greenlet_spawn
+
+from backstay.core.bus import Next
+from backstay.core.context import Context, Guard, UnitOfWork, Write
+from backstay.core.messages import Command, Message
+from backstay.core.ports import Clock, PrincipalChannel
+from backstay.db.database import Database
+from backstay.db.faults import commit_failed, raise_translated
+from backstay.db.group_commit import GroupCommit
+from backstay.db.session import Transaction
+
+log = structlog.get_logger("backstay.transaction")
+
+
+class Transactions:
+    """The pipeline step that opens a command's transaction, commits it, then publishes who changed.
+
+    A nested command joins the open transaction, in a savepoint of its own. An error rolls
+    everything back; if the commit fails, the sender gets an error. If the sender is cancelled,
+    the transaction still runs to its end: a driver that is interrupted within a statement may
+    keep its locks.
+
+    On PostgreSQL a command that only inserts rows, and reads nothing within its transaction, is
+    written and committed by one statement, its row of the audit trail included.
+    """
+
+    def __init__(self, database: Database, channel: PrincipalChannel, clock: Clock) -> None:
+        self._database, self._channel, self._clock = database, channel, clock
+        self._together = GroupCommit(database.writer)
+
+    def transaction(self, message: type[Message[Any]], call_next: Next) -> Next:
+        """The step."""
+        if not issubclass(message, Command):
+            return call_next
+        database, channel = self._database, self._channel
+
+        async def whole(context: Context) -> Any:
+            author = context.principal.user_id
+            unit = context.unit_of_work = UnitOfWork(open=partial(self._session, author))
+            try:
+                try:
+                    result = await call_next(context)
+                    await self._last(context)
+                    await self._end(unit)
+                except BaseException:
+                    if unit.opened is not None:
+                        await unit.opened.close()
+                    raise
+            except (SQLAlchemyError, OSError) as error:
+                raise_translated(error)
+            database.wrote(author, *unit.changes.user_ids)
+            if unit.changes:
+                await _after(message, partial(channel.publish, unit.changes))
+            for act in unit.after_commit:
+                await _after(message, act)
+            return result
+
+        async def run(context: Context) -> Any:
+            if context.unit_of_work is not None:
+                async with context.unit_of_work.transaction.begin_nested():
+                    return await call_next(context)
+            return await database.shielded(whole(context))
+
+        return run
+
+    async def _last(self, context: Context) -> None:
+        """Announce who changed, then run ``before_commit``, which may wait for locks of others.
+
+        Every transaction takes such locks last, after it has written its rows. So one that holds
+        such a lock never waits for a row of this one, and there is no deadlock.
+        """
+        unit = context.unit
+        if unit.changes or self._database.replica is not None:  # then others learn who wrote
+            await self._channel.announce(context)
+        if unit.before_commit:
+            await unit.transaction.flush()
+        for act in unit.before_commit:
+            await act()
+
+    def _session(self, author: UUID | None, unit: UnitOfWork) -> Transaction:
+        return Transaction(self._database.writer, unit.pending, author=author, clock=self._clock)
+
+    async def _end(self, unit: UnitOfWork) -> None:
+        """Write what is left and commit: what did not use its session yet, with other commands that
+        end now, or in one statement."""
+        session: Transaction | None = unit.opened
+        if session is None or session.only_pends:
+            everything = [*unit.pending, *unit.writes]
+            if not (everything or unit.guard) or await self._at_once(everything, unit.guard):
+                return
+        session = unit.transaction
+        await greenlet_spawn(_finish, session.sync_session, unit.writes, unit.guard)
+
+    async def _at_once(self, writes: Sequence[Write], guard: Guard | None) -> bool:
+        if self._together.takes(writes):
+            return await self._together(writes, guard)
+        direct = self._database.direct_writes
+        if direct is None or guard is not None:
+            return False
+        async with self._database.writing.of(None):
+            return await direct.write(writes)
+
+
+async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]) -> None:
+    """Run an action after the commit; its failure is only logged, because the commit succeeded."""
+    try:
+        await act()
+    except Exception:
+        log.exception("not done after a commit", command=message.__name__)
+
+
+def _finish(session: Session, writes: Sequence[Write], guard: Guard | None) -> None:
+    """Write the remaining rows and commit, all within one switch to SQLAlchemy's greenlet."""
+    session.flush()
+    connection = session.connection()
+    if guard is not None and not connection.execute(*guard.change).rowcount:
+        raise guard.broken
+    for statement, parameters in writes:
+        connection.execute(statement, parameters)
+    session.info["committing"] = True
+    try:
+        session.commit()
+    except SQLAlchemyError as error:
+        # on SQLite a transaction stays open if its COMMIT fails: the next one would commit it, too
+        session.invalidate()
+        raise commit_failed(error) from error
+    session.close()
