@@ -15,6 +15,7 @@ from backstay.core.errors import Unauthenticated, Unavailable
 from backstay.core.jobs import TASK_QUEUE, JobRun, JobTimedOut, public_error
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.tracing import SpanKind
+from backstay.jobs.ahead import Ahead
 from backstay.jobs.context import WorkerContext
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.timing import TimeoutRunner, backoff, is_final
@@ -46,6 +47,8 @@ class Worker:
         self._concurrency = concurrency
         self._reserved = int(concurrency > 1 and set(queues or ()) != {TASK_QUEUE})
         self._running: dict[asyncio.Task[None], JobRun] = {}
+        self._ahead = Ahead(concurrency)
+        self._started = 0
         self._called = place.outbox.subscribe()
         self._is_stopping, self._grace = False, 0.0
         self._faults: deque[Exception] = deque(maxlen=place.tries)
@@ -87,14 +90,12 @@ class Worker:
         Raises:
             AppError: claiming jobs failed ``WorkerContext.tries`` times in a row.
         """
-        count = 0
         async with self._beating():
             while not self._is_stopping:
                 was_idle = not (self._running or self._with_timeout.late)
                 claimed = await self._claim()
                 if len(self._faults) == self._place.tries:
                     raise self._faults[-1]
-                count += claimed
                 if self._running and not claimed:
                     await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
                 elif self._with_timeout.late:
@@ -102,7 +103,7 @@ class Worker:
                 elif was_idle and not claimed and not self._faults:
                     break  # else a run that ended meanwhile, or a release, may have left more
             await self._finish()
-        return count
+        return self._started
 
     def stop(self, grace: float) -> None:
         """Claim no more jobs; those that still run after ``grace`` seconds are released."""
@@ -110,6 +111,7 @@ class Worker:
         self._called.set()
 
     async def _finish(self) -> None:
+        await self._release_all(self._ahead.take())
         if self._running:
             await asyncio.wait(self._running, timeout=self._grace)
         left = dict(self._running)
@@ -122,7 +124,7 @@ class Worker:
     @asynccontextmanager
     async def _beating(self) -> AsyncIterator[None]:
         await self._recover()
-        acts = (self._renew, self._recover)
+        acts = (self._renew, self._recover, self._release_overdue)
         beats = [asyncio.create_task(self._beat(act)) for act in acts]
         try:
             yield
@@ -133,11 +135,16 @@ class Worker:
             self._place.outbox.unsubscribe(self._called)
 
     async def _claim(self) -> int:
-        """Start as many jobs as there are free slots, and return how many."""
-        room = self._concurrency - len(self._running)
-        if room <= 0 or await self._place.is_paused():
+        """Claim jobs for the free slots, and those that may wait for one; return how many.
+
+        None is claimed ahead from the queue of tasks.
+        """
+        ahead = self._ahead.room()
+        limit = self._concurrency - len(self._running) + ahead
+        if limit <= 0 or await self._place.is_paused():
             return 0
-        claiming = self._store.claim(self._queues, room, self._place.lease, self._reserved)
+        reserved = self._reserved + ahead
+        claiming = self._store.claim(self._queues, limit, self._place.lease, reserved)
         try:
             runs = await self._with_timeout(claiming, self._release_all)
         except Exception as error:
@@ -147,11 +154,21 @@ class Worker:
             await asyncio.sleep(self._place.rest)
             return 0
         self._faults.clear()
-        for run in runs:
+        self._ahead.waiting.extend(runs)
+        self._start_waiting()
+        return len(runs)
+
+    def _start_waiting(self) -> None:
+        while self._ahead.waiting and len(self._running) < self._concurrency:
+            run = self._ahead.waiting.popleft()
             task = asyncio.create_task(self._run(run))
             self._running[task] = run
+            self._started += 1
             task.add_done_callback(self._done)
-        return len(runs)
+
+    @property
+    def _held(self) -> list[JobRun]:
+        return [*self._running.values(), *self._ahead.waiting]
 
     async def _release_all(self, runs: Sequence[JobRun]) -> None:
         """Release jobs that this worker has claimed and will not finish, for other workers."""
@@ -160,7 +177,14 @@ class Worker:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
-        self._called.set()
+        self._ahead.ended()
+        self._start_waiting()
+        if self._ahead.is_short:
+            self._called.set()
+
+    async def _release_overdue(self) -> None:
+        """Release what waits behind jobs that take long, so that idle workers can claim it."""
+        await self._release_all(self._ahead.overdue())
 
     async def _wait(self) -> None:
         place, is_paused = self._place, await self._place.is_paused()
@@ -180,19 +204,20 @@ class Worker:
 
     async def _renew(self) -> None:
         """Renew the leases of running jobs; stop those that were cancelled or lost to others."""
-        held = dict(self._running)
-        if not held:
+        runs = self._held
+        if not runs:
             return
         try:
-            renewed = await self._with_timeout(
-                self._store.renew(list(held.values()), self._place.lease)
-            )
+            renewed = await self._with_timeout(self._store.renew(runs, self._place.lease))
         except Exception as error:
             log.warning("leases of jobs cannot be renewed", fault=error)
             return
-        for task, run in held.items():
-            if run.id not in renewed or renewed[run.id]:
-                run.is_cancelled = renewed.get(run.id, False)
+        for run in runs:
+            run.is_cancelled = renewed.get(run.id, False)
+        self._ahead.drop([run for run in runs if run.id not in renewed])
+        asked = {run.id for run in runs}
+        for task, run in self._running.items():
+            if run.id in asked and (run.is_cancelled or run.id not in renewed):
                 task.cancel()
 
     async def _recover(self) -> None:
@@ -203,7 +228,7 @@ class Worker:
         except Exception as error:
             log.warning("lost jobs cannot be looked for", fault=error)
             return
-        held = {run.id for run in self._running.values()}  # their leases are late, not lost
+        held = {run.id for run in self._held}  # their leases are late, not lost
         lost = [run for run in lost if run.id not in held]
         for run in lost:
             log.warning("job lost", job_id=str(run.id), job=run.name, attempt=run.attempt)
