@@ -24,6 +24,12 @@ class JobTimedOut(Unavailable):
     code, title = "jobs.timeout", "It took too long"
 
 
+class JobLost(Unavailable):
+    """A worker neither finished a job nor renewed its lease: it was killed, maybe by the job."""
+
+    code, title = "jobs.lost", "The worker that ran it disappeared; it may be what ended it"
+
+
 class JobState(StrEnum):
     """Where a job is in its life; the last three are its end."""
 

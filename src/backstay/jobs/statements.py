@@ -1,12 +1,13 @@
 """The statements about jobs, each made once."""
 
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
     String,
+    Table,
     Update,
     bindparam,
     case,
@@ -30,6 +31,7 @@ CHANNEL = "backstay_jobs"
 """The channel on which PostgreSQL notifies when a job is committed; the payload is its queue."""
 
 NOW = SecondsFromNow()
+_JOBS = cast(Table, Job.__table__)
 _earlier = aliased(Job)
 READY = (
     UNFINISHED,
@@ -158,12 +160,12 @@ SLOTS = select(NOW, Schedule.name, Schedule.slot)
 def _insert_of(*, is_sqlite: bool) -> Any:
     """The statement that inserts a job."""
     last = select(func.coalesce(func.max(Job.position), 0) + 1).scalar_subquery()
-    insert = sqlite.insert(Job) if is_sqlite else postgresql.insert(Job)
+    insert = sqlite.insert(_JOBS) if is_sqlite else postgresql.insert(_JOBS)
     return insert.values(
         position=last if is_sqlite else func.nextval("jobs_position"),
         state=JobState.QUEUED.value,
         attempts=0,
-        uncounted_attempts=0,
+        spared=0,
         is_cancelled=False,
         created_at=NOW,
         due_at=SecondsFromNow("delay"),
@@ -174,8 +176,10 @@ NEW = {is_sqlite: never_waits(_insert_of(is_sqlite=is_sqlite)) for is_sqlite in 
 """Inserts a job without a unique key, by whether the database is SQLite; NOTIFY_OF follows it."""
 NOTIFY_OF = never_waits(select(func.pg_notify(CHANNEL, bindparam("told", type_=String))))
 NEW_UNLESS_THERE = {
-    True: _insert_of(is_sqlite=True).on_conflict_do_nothing().returning(Job.id),
-    False: _insert_of(is_sqlite=False).on_conflict_do_nothing().returning(Job.id, _NOTIFY),
+    True: _insert_of(is_sqlite=True).on_conflict_do_nothing().returning(_JOBS.c.id),
+    False: _insert_of(is_sqlite=False)
+    .on_conflict_do_nothing()
+    .returning(_JOBS.c.id, func.pg_notify(CHANNEL, _JOBS.c.queue)),
 }
 """Inserts a job unless its id or unique key exists, in one round trip; on PostgreSQL it notifies,
 too."""

@@ -11,14 +11,12 @@ import structlog
 
 from backstay.core.causes import cause_of
 from backstay.core.context import Origin, Sender
-from backstay.core.errors import Unauthenticated, Unavailable
-from backstay.core.jobs import TASK_QUEUE, JobRun, JobTimedOut, public_error
-from backstay.core.principal import STRANGER, SYSTEM, Principal
+from backstay.core.jobs import TASK_QUEUE, JobLost, JobRun, JobTimedOut, public_error
 from backstay.core.tracing import SpanKind
 from backstay.jobs.ahead import Ahead
 from backstay.jobs.context import WorkerContext
 from backstay.jobs.scheduler import Scheduler
-from backstay.jobs.timing import TimeoutRunner, backoff, is_final
+from backstay.jobs.timing import TimeoutRunner, backoff, is_final, tell_if_dead
 
 log = structlog.get_logger("backstay.jobs")
 
@@ -26,12 +24,6 @@ PATIENCE = 5.0
 """Seconds after the grace period, after which tasks that still run are cancelled."""
 LAST_SECONDS = 2.0
 """How long a cancelled task may take to end; then it is no longer waited for."""
-
-
-class _JobLost(Unavailable):
-    """A worker neither finished a job nor renewed its lease: it was killed, maybe by the job."""
-
-    code, title = "jobs.lost", "The worker that ran it disappeared; it may be what ended it"
 
 
 class Worker:
@@ -73,7 +65,7 @@ class Worker:
         scheduling = asyncio.create_task(scheduler.work())
         working = asyncio.create_task(self.work())
         for task in (scheduling, working):
-            task.add_done_callback(_tell_if_dead)
+            task.add_done_callback(tell_if_dead)
         try:
             yield
         finally:
@@ -235,7 +227,7 @@ class Worker:
             if run.is_cancelled:
                 await self._store_outcome(self._store.cancelled(run))
             else:
-                await self._failed(run, _JobLost())
+                await self._failed(run, JobLost())
         if lost:
             self._called.set()
 
@@ -279,21 +271,13 @@ class Worker:
         origin = Origin(run.request_id, run.address, traceparent=run.traceparent, job=run)
         try:
             async with asyncio.timeout(command.job_timeout) as limit:
-                await Sender(self._place.bus.send, await self._principal(run), origin)(command)
+                await Sender(self._place.bus.send, await self._place.principal(run), origin)(
+                    command
+                )
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise JobTimedOut(f"It took longer than {command.job_timeout:g} s.") from error
-
-    async def _principal(self, run: JobRun) -> Principal:
-        if run.actor == SYSTEM.kind:
-            return SYSTEM
-        if run.user_id is None:
-            return STRANGER
-        principal = await self._place.principal_of(run.user_id)
-        if principal is None:
-            raise Unauthenticated("Whoever asked for it may no longer sign in.")
-        return principal
 
     async def _failed(self, run: JobRun, error: Exception) -> str:
         store, (code, sentence) = self._store, public_error(error)
@@ -313,10 +297,3 @@ class Worker:
             await self._with_timeout(storing)
         except Exception as error:
             log.warning("what became of a job cannot be stored", fault=error)
-
-
-def _tell_if_dead(task: asyncio.Task[None]) -> None:
-    """Log at once why a task died, because it is awaited only at the end."""
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        log.critical("no more jobs are run or scheduled here", exc_info=error)
