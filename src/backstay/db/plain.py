@@ -68,13 +68,13 @@ class PlainStatement:
     def of(cls, statement: Executable, dialect: Dialect, parameters: Parameters) -> Self | None:
         """The statement compiled, or None if only SQLAlchemy can run it.
 
-        That is one whose SQL depends on its values, that returns entities or two columns of one
-        name, whose defaults SQLAlchemy would compute, or that has options. The names of
-        ``parameters`` are the columns of an INSERT or UPDATE that names none.
+        That is one whose SQL depends on its values, that returns two columns of one name, whose
+        defaults SQLAlchemy would compute, or that has options. The names of ``parameters`` are the
+        columns of an INSERT or UPDATE that names none.
         """
         if not isinstance(statement, Select | Insert | Update | Delete):
             return None
-        if statement.get_execution_options() or _has_entities(statement):
+        if statement.get_execution_options():
             return None
         try:
             keys = None if isinstance(statement, Select) else frozenset(parameters or ())
@@ -138,15 +138,6 @@ def joined(statements: Sequence[PlainStatement]) -> str:
         count += len(each._slots)
     named = [f"w{number} AS ({part})" for number, part in enumerate(parts[:-1])]
     return f"WITH {', '.join(named)} {parts[-1]}" if named else parts[0]
-
-
-def _has_entities(statement: Select[*tuple[Any, ...]] | Insert | Update | Delete) -> bool:
-    described = (
-        statement.column_descriptions
-        if isinstance(statement, Select)
-        else statement.returning_column_descriptions
-    )
-    return not all(isinstance(each["type"], TypeEngine) for each in described)
 
 
 def _is_plain(compiled: Any) -> bool:

@@ -100,7 +100,7 @@ class Transaction(AsyncSession):
 
     async def write_soon(self, statement: Executable, parameters: Mapping[str, Any]) -> None:
         """Execute a statement whose rows nobody needs: before the next use of the session."""
-        if self.is_open:
+        if self.is_open or self.sync_session.in_nested_transaction():
             await self.run_sync(lambda sync: sync.connection().execute(statement, parameters))
         else:
             self.pending.append((statement, parameters))
