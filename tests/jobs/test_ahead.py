@@ -17,10 +17,9 @@ from backstay.jobs.ahead import Ahead
 from backstay.jobs.statements import END, HELD
 from backstay.jobs.store import DatabaseJobs
 from backstay.jobs.tables import Job
-from backstay.testing.waiting import LIMIT
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Enlist, Order
-from tests.jobs.steps import FAST_POLLING, UserSender, at_work, becomes, drain, job, jobs, words
+from tests.jobs.steps import UserSender, at_work, becomes, drain, job, jobs, words
 
 pytestmark = pytest.mark.anyio
 
@@ -54,10 +53,15 @@ def test_enough_waiting_runs_end_the_claiming() -> None:
     assert runs.room() == 0
 
 
-def test_a_run_that_waits_between_two_looks_is_overdue() -> None:
-    runs, waiting = Ahead(1), a_run()
+def test_while_no_run_ends_those_that_wait_are_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, waiting = 100.0, a_run()
+    monkeypatch.setattr(ahead, "monotonic", lambda: now)
+    runs = Ahead(1)
+    runs.ended()
     runs.waiting.append(waiting)
+    now += ahead.PATIENCE
     assert runs.overdue() == []
+    now += 0.1
     assert runs.overdue() == [waiting]
     assert not runs.waiting
 
@@ -65,7 +69,8 @@ def test_a_run_that_waits_between_two_looks_is_overdue() -> None:
 async def test_no_task_is_claimed_ahead(
     ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ahead, "HORIZON", END_OF_TIME)
+    for name in ("HORIZON", "PATIENCE"):
+        monkeypatch.setattr(ahead, name, END_OF_TIME)
     claim, asked = DatabaseJobs.claim, list[tuple[int, int]]()
 
     async def note(store: Any, queues: Any, limit: int, lease: float, reserved: int) -> Any:
@@ -73,10 +78,9 @@ async def test_no_task_is_claimed_ahead(
         return await claim(store, queues, limit, lease, reserved)
 
     monkeypatch.setattr(DatabaseJobs, "claim", note)
-    timing = FAST_POLLING | {"beat": 10 * LIMIT}
     expected = tuple(f"{number:02}" for number in range(20))
     await captain(Order(words=expected))
-    assert await drain(ships, timing, concurrency=3) == 20
+    assert await drain(ships, concurrency=3) == 20
     assert tuple(await words(ships)) == expected
     assert {row.attempts for row in await jobs(ships)} == {1}
     assert max(limit for limit, _ in asked) > 3
@@ -87,6 +91,7 @@ async def test_jobs_that_wait_behind_a_long_one_are_given_back(
     ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(ahead, "HORIZON", END_OF_TIME)
+    monkeypatch.setattr(ahead, "PATIENCE", 0.1)
     gate = tmp_path / "gate"
     await captain(Order(words=("a", "b", "c")))
     long = await captain(Enlist(until=str(gate)))

@@ -2,12 +2,13 @@
 
 from collections import deque
 from time import monotonic
-from uuid import UUID
 
 from backstay.core.jobs import JobRun
 
 HORIZON = 0.1
 """Seconds of work, at the present pace, that a worker claims ahead."""
+PATIENCE = 1.0
+"""Seconds without the end of a run, after which those that wait are given back."""
 TIMES = 3
 """At most so many times its slots."""
 
@@ -23,7 +24,6 @@ class Ahead:
         self.waiting: deque[JobRun] = deque()
         self._slots = slots
         self._ends: deque[float] = deque(maxlen=TIMES * slots)
-        self._seen: set[UUID] = set()
 
     def ended(self) -> None:
         """Note that a run has ended."""
@@ -48,11 +48,9 @@ class Ahead:
         return taken
 
     def overdue(self) -> list[JobRun]:
-        """Take the runs that waited already when this was called before: their worker is stuck."""
-        overdue = [run for run in self.waiting if run.id in self._seen]
-        self.drop(overdue)
-        self._seen = {run.id for run in self.waiting}
-        return overdue
+        """Take all runs, if none has ended for ``PATIENCE``: every slot has a job that is long."""
+        is_stuck = not self._ends or monotonic() - self._ends[-1] > PATIENCE
+        return self.take() if is_stuck else []
 
     def drop(self, runs: list[JobRun]) -> None:
         """Remove runs that are not to be started."""
