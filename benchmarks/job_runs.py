@@ -8,9 +8,10 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from sqlalchemy import func, select, text
 
@@ -156,7 +157,7 @@ async def wait(url: str, folder: Path, _: int) -> None:
         await asyncio.Event().wait()
 
 
-ROLES: dict[str, Callable[[str, Path, int], Awaitable[None]]] = {
+ROLES: dict[str, Callable[[str, Path, int], Coroutine[Any, Any, None]]] = {
     "prepare": prepare,
     "store empty": store_empty,
     "store writing": store_writing,

@@ -22,10 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, make_transient_to_detached
 
-from backstay.core.context import CacheTags, PrincipalChanges
+from backstay.core.context import CacheTags, PrincipalChanges, Write
 from backstay.core.registry import Provider
 from backstay.db.base import Base, Entity, stamp_of
-from backstay.db.direct import Write
 from backstay.db.plain import Parameters, Rows
 
 E = TypeVar("E", bound=Base)
