@@ -48,7 +48,7 @@ from benchmarks.stage import Server, Stage, prepare, reset, serving, without_lim
 from tests.services.valkey import ValkeyServer
 
 Results = dict[str, list[Measured]]
-EMPTY_JOBS = 2000
+EMPTY_JOBS, WAITING_JOBS = 2000, 300
 WARM_UP_SECONDS = 1
 
 
@@ -66,12 +66,13 @@ def main() -> int:
     rates: jobs.Rates = {}
     if not arguments.cases or JOBS in arguments.cases:
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
-        rates = jobs.measure(EMPTY_JOBS)
+        rates = jobs.measure(EMPTY_JOBS, arguments.rounds, arguments.against)
     _alone(arguments)
     if summary:
         report.show(summary, arguments.rounds, arguments.seconds)
     if rates:
         jobs.show(rates, EMPTY_JOBS)
+        jobs.show_waits(jobs.waits(WAITING_JOBS), WAITING_JOBS)
     report.write(summary, rates, Path(arguments.output))
     return 0
 
@@ -112,6 +113,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
     parser.add_argument("--seconds", type=int, default=2, help="that each burst of load lasts")
     parser.add_argument("--output", default="benchmarks/results", help="folder for JSON and plot")
+    parser.add_argument("--against", type=Path, help="checkout of another version, for jobs")
     arguments = parser.parse_args()
     unknown = set(arguments.cases) - set(names)
     if unknown:

@@ -86,7 +86,10 @@ def write(summary: Summary, jobs: Rates, folder: Path) -> None:
         "figures": {name: asdict(m) for name, m in summary.items()},
         "ratios": ratios(summary),
         "comparisons": comparisons(summary),
-        "jobs": {name: {"stored": stored, "run": run} for name, (stored, run) in jobs.items()},
+        "jobs": {
+            name: {side: rate._asdict() for side, rate in sides.items()}
+            for name, sides in jobs.items()
+        },
     }
     (folder / "latest.json").write_text(json.dumps(kept, indent=2) + "\n")
     (folder / "latest.svg").write_text(_plot(ratios(summary)))

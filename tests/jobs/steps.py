@@ -15,7 +15,7 @@ from backstay.core.context import Origin, Sender
 from backstay.core.messages import Message
 from backstay.core.principal import Principal
 from backstay.jobs.context import WorkerContext
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import Job
 from backstay.jobs.worker import Worker
 from backstay.testing.waiting import LIMIT, eventually

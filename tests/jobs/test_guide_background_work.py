@@ -13,7 +13,7 @@ from backstay.application import Application
 from backstay.composition import Backstay
 from backstay.features.tasks.commands import StartTask
 from backstay.jobs.scheduler import Scheduler
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import Job
 from tests.features.steps import execute
 from tests.guides import followed, message_of, page

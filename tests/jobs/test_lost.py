@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from backstay.composition import Backstay
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import Job
 from backstay.testing.waiting import eventually
 from tests.features.steps import execute

@@ -15,7 +15,7 @@ from backstay.composition import Backstay, compose
 from backstay.db import listener as listener_module
 from backstay.features.tasks.commands import RetryTask
 from backstay.jobs import notify
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import Job
 from backstay.testing import settings_with
 from backstay.testing.waiting import LIMIT, eventually

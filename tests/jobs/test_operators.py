@@ -11,7 +11,7 @@ from backstay.core.errors import NotFound
 from backstay.core.jobs import JobState
 from backstay.features.system.commands.jobs import CancelJob, RetryJob
 from backstay.features.system.queries import GetJob, ListJobs
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import Job, JobNotOver, JobOver
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Enlist, Order

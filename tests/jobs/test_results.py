@@ -6,7 +6,7 @@ from sqlalchemy import update
 from backstay.composition import Backstay
 from backstay.features.tasks.commands import RetryTask
 from backstay.jobs import worker as workers
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import Job
 from tests.features.steps import execute, needs
 from tests.jobs.sample_jobs import Order

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from backstay.composition import Backstay
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import Job
 from tests.features.steps import execute, needs
 from tests.jobs.steps import drain

@@ -8,7 +8,7 @@ from backstay.backups.table import Backup
 from backstay.core.backups import BackupReport, BackupState
 from backstay.db.base import SecondsFromNow
 from backstay.db.database import Database
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.settings import Settings
 
 _COLUMNS = (

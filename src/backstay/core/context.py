@@ -127,23 +127,63 @@ class ActivityNote:
         self.skipped = True
 
 
+Write = tuple[Any, Mapping[str, Any]]
+"""A statement and its parameters."""
+
+
+def _already_open(_: object) -> None:
+    """For a unit of work that is made with its session."""
+
+
+class Guard(NamedTuple):
+    """A change of one row, on which a unit of work depends: without it nothing is committed.
+
+    ``change`` changes no row if somebody else has changed it before. For many guards at once,
+    ``holding`` is a query with the parameter ``ids`` that locks the rows which can be changed, and
+    returns their keys. ``key`` is the one of this guard; its first part is the id. ``broken`` is
+    raised where the row cannot be changed.
+    """
+
+    change: Write
+    holding: Any
+    key: tuple[Any, ...]
+    broken: BaseException
+
+
 @dataclass(slots=True)
 class UnitOfWork:
     """The transaction of a command and of the messages its handler sends, with what belongs to it.
 
-    ``before_commit`` are called when the handler is done, after the session's changes were
-    flushed. ``writes`` are statements, with their parameters, that are executed right before the
-    commit. ``after_commit`` are called once it has succeeded. ``in_sequence`` are the ids of new
-    jobs that belong to sequences.
+    ``opened`` is the session of the transaction, once somebody has asked for it; ``open`` makes it.
+    ``pending`` are statements, with their parameters, that are executed before any other of the
+    session. ``before_commit`` are called when the handler is done, after the session's changes were
+    flushed. ``writes`` are executed right before the commit, if the ``guard`` holds.
+    ``after_commit`` are called once it has succeeded. ``in_sequence`` are the ids of new jobs that
+    belong to sequences.
     """
 
-    transaction: Any
+    opened: Any = None
     changes: PrincipalChanges = field(default_factory=PrincipalChanges)
     tags: CacheTags = field(default_factory=CacheTags)
-    writes: list[tuple[Any, Mapping[str, Any]]] = field(default_factory=list)
+    open: "Callable[[UnitOfWork], Any]" = _already_open
+    pending: list[Write] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
+    guard: Guard | None = None
     before_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     in_sequence: list[UUID] = field(default_factory=list)
     after_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    @property
+    def transaction(self) -> Any:
+        """The session of the transaction, which begins when it is used."""
+        if self.opened is None:
+            self.opened = self.open(self)
+        return self.opened
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything besides ``pending`` has used the session."""
+        return self.opened is not None and bool(self.opened.in_transaction())
 
 
 @dataclass(slots=True)

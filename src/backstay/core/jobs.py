@@ -1,6 +1,6 @@
 """Types and ports of jobs: commands that are stored, and sent later by a worker."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -22,6 +22,12 @@ class JobTimedOut(Unavailable):
     """A command took longer than its ``job_timeout``."""
 
     code, title = "jobs.timeout", "It took too long"
+
+
+class JobLost(Unavailable):
+    """A worker neither finished a job nor renewed its lease: it was killed, maybe by the job."""
+
+    code, title = "jobs.lost", "The worker that ran it disappeared; it may be what ended it"
 
 
 class JobState(StrEnum):
@@ -139,6 +145,13 @@ class JobStore(Protocol):
         """Store a job in a transaction, and return its id.
 
         If an unfinished job has its unique key, the id of that one is returned instead.
+        """
+        ...
+
+    def inserting(self, job: NewJob) -> Sequence[tuple[Any, Mapping[str, Any]]]:
+        """The statements, with their parameters, that store a job without sequence and unique key.
+
+        They do as :meth:`insert` does, whenever they are executed.
         """
         ...
 

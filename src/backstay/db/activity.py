@@ -21,6 +21,7 @@ from backstay.core.permissions import PUBLIC, PermissionSpec, Source
 from backstay.core.ports import Clock
 from backstay.db.base import Base
 from backstay.db.database import Database
+from backstay.db.group_commit import never_waits
 
 log = structlog.get_logger("backstay.activity")
 
@@ -59,7 +60,7 @@ class Activity(Base):
 activity_user = Index("ix_activity_user_id_id", Activity.user_id, Activity.id)
 activity_created_at = Index("ix_activity_created_at", Activity.created_at)
 
-_INSERT = insert(cast(Table, Activity.__table__)).inline()
+_INSERT = never_waits(insert(cast(Table, Activity.__table__)).inline())
 
 
 class AuditTrail:

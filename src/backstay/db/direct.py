@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NoReturn
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, Insert
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -89,6 +89,8 @@ class Direct:
             DBAPIError: as :meth:`rows`; nothing was written, unless the connection was lost.
             StatementError: as :meth:`rows`.
         """
+        if not all(isinstance(statement, Insert) for statement, _ in writes):
+            return False  # of several statements, a query that nobody reads would not be executed
         found = tuple(self._plain(statement, given) for statement, given in writes)
         if None in found:
             return False

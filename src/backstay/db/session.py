@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol, TypeVar, cast
 
+import aiosqlite
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -21,10 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, make_transient_to_detached
 
-from backstay.core.context import CacheTags, PrincipalChanges
+from backstay.core.context import CacheTags, PrincipalChanges, Write
 from backstay.core.registry import Provider
 from backstay.db.base import Base, Entity, stamp_of
-from backstay.db.direct import Write
 from backstay.db.plain import Parameters, Rows
 
 E = TypeVar("E", bound=Base)
@@ -47,21 +47,30 @@ class Transaction(AsyncSession):
 
     sync_session_class = _SyncTransaction
 
-    def __init__(self, bind: AsyncEngine, **info: Any) -> None:
+    def __init__(self, bind: AsyncEngine, pending: list[Write] | None = None, **info: Any) -> None:
         super().__init__(bind, expire_on_commit=False)
-        self.pending: list[Write] = []
+        self.pending = [] if pending is None else pending
         self.info.update(info, pending=self.pending)
 
     @property
     def is_open(self) -> bool:
         """Whether it has a connection: it has been used for anything besides pending writes."""
-        return "is_open" in self.info
+        return "connection" in self.info
 
     @property
     def only_pends(self) -> bool:
         """Whether nothing is to be written besides the pending writes."""
         sync = self.sync_session
         return not (self.is_open or sync.new or sync.dirty or sync.deleted)
+
+    def interrupt(self) -> None:
+        """End the statement that runs on SQLite, whose driver goes on with a cancelled one."""
+        connection: Connection | None = self.info.get("connection")
+        if connection is None or connection.closed or connection.invalidated:
+            return
+        driver = connection.connection.driver_connection
+        if isinstance(driver, aiosqlite.Connection):
+            driver._conn.interrupt()
 
     async def insert_one(self, row: E) -> E:
         """Insert a new row and return it; an `Entity` then has its id, times and so on.
@@ -133,7 +142,7 @@ def _insert_of(entity: type[Base]) -> tuple[Insert, list[tuple[str, Any]]]:
 
 @event.listens_for(_SyncTransaction, "after_begin")
 def _write_what_is_pending(session: Session, _: Any, connection: Connection) -> None:
-    session.info["is_open"] = True
+    session.info["connection"] = connection
     pending: list[Write] = session.info["pending"]
     while pending:
         connection.execute(*pending.pop(0))

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -10,12 +11,12 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.bus import Next
-from backstay.core.context import Context, UnitOfWork
+from backstay.core.context import Context, Guard, UnitOfWork, Write
 from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock, PrincipalChannel
 from backstay.db.database import Database
-from backstay.db.direct import Write
 from backstay.db.faults import commit_failed, raise_translated
+from backstay.db.group_commit import GroupCommit
 from backstay.db.session import Transaction
 
 log = structlog.get_logger("backstay.transaction")
@@ -35,6 +36,7 @@ class Transactions:
 
     def __init__(self, database: Database, channel: PrincipalChannel, clock: Clock) -> None:
         self._database, self._channel, self._clock = database, channel, clock
+        self._together = GroupCommit(database.writer)
 
     def transaction(self, message: type[Message[Any]], call_next: Next) -> Next:
         """The step."""
@@ -44,17 +46,16 @@ class Transactions:
 
         async def whole(context: Context) -> Any:
             author = context.principal.user_id
-            session = Transaction(database.writer, author=author, clock=self._clock)
-            unit = context.unit_of_work = UnitOfWork(session)
+            unit = context.unit_of_work = UnitOfWork(open=partial(self._session, author))
             try:
-                async with database.writing.of(None):
-                    try:
-                        result = await call_next(context)
-                        await self._last(context)
-                        await self._end(session, unit.writes)
-                    except BaseException:
-                        await session.close()
-                        raise
+                try:
+                    result = await call_next(context)
+                    await self._last(context)
+                    await self._end(unit)
+                except BaseException:
+                    if unit.opened is not None:
+                        await unit.opened.close()
+                    raise
             except (SQLAlchemyError, OSError) as error:
                 raise_translated(error)
             database.wrote(author, *unit.changes.user_ids)
@@ -86,14 +87,28 @@ class Transactions:
         for act in unit.before_commit:
             await act()
 
-    async def _end(self, session: Transaction, writes: Sequence[Write]) -> None:
-        """Write what is left and commit: in one statement, if the session was not used yet."""
-        direct = self._database.direct_writes
-        if direct is not None and session.only_pends:
-            everything = [*session.pending, *writes]
-            if not everything or await direct.write(everything):
+    def _session(self, author: UUID | None, unit: UnitOfWork) -> Transaction:
+        return Transaction(self._database.writer, unit.pending, author=author, clock=self._clock)
+
+    async def _end(self, unit: UnitOfWork) -> None:
+        """Write what is left and commit: what did not use its session yet, with other commands that
+        end now, or in one statement."""
+        session: Transaction | None = unit.opened
+        if session is None or session.only_pends:
+            everything = [*unit.pending, *unit.writes]
+            if not (everything or unit.guard) or await self._at_once(everything, unit.guard):
                 return
-        await greenlet_spawn(_finish, session.sync_session, writes)
+        session = unit.transaction
+        await greenlet_spawn(_finish, session.sync_session, unit.writes, unit.guard)
+
+    async def _at_once(self, writes: Sequence[Write], guard: Guard | None) -> bool:
+        if self._together.takes(writes):
+            return await self._together(writes, guard)
+        direct = self._database.direct_writes
+        if direct is None or guard is not None:
+            return False
+        async with self._database.writing.of(None):
+            return await direct.write(writes)
 
 
 async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]) -> None:
@@ -104,13 +119,14 @@ async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]
         log.exception("not done after a commit", command=message.__name__)
 
 
-def _finish(session: Session, writes: Sequence[Write]) -> None:
+def _finish(session: Session, writes: Sequence[Write], guard: Guard | None) -> None:
     """Write the remaining rows and commit, all within one switch to SQLAlchemy's greenlet."""
     session.flush()
-    if session.info["pending"]:
-        session.connection()  # writes it
+    connection = session.connection()
+    if guard is not None and not connection.execute(*guard.change).rowcount:
+        raise guard.broken
     for statement, parameters in writes:
-        session.connection().execute(statement, parameters)
+        connection.execute(statement, parameters)
     session.info["committing"] = True
     try:
         session.commit()

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from backstay.core.bus import Bus
+from backstay.core.errors import Unauthenticated
+from backstay.core.jobs import JobRun
 from backstay.core.maintenance import IsPaused, never
-from backstay.core.principal import Principal
+from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.schedule import Scheduled
 from backstay.jobs.outbox import Outbox
 
@@ -39,3 +41,18 @@ class WorkerContext:
     idle: float = 5.0
     rest: float = 1.0
     tries: int = 5
+
+    async def principal(self, run: JobRun) -> Principal:
+        """Whoever asked for a job, as they are now.
+
+        Raises:
+            Unauthenticated: they may not sign in any more.
+        """
+        if run.actor == SYSTEM.kind:
+            return SYSTEM
+        if run.user_id is None:
+            return STRANGER
+        principal = await self.principal_of(run.user_id)
+        if principal is None:
+            raise Unauthenticated("Whoever asked for it may no longer sign in.")
+        return principal

@@ -12,7 +12,7 @@ import structlog
 from backstay.core.background import in_background
 from backstay.core.clock import new_id
 from backstay.db.listener import STOP_SECONDS, Listener
-from backstay.jobs.store import CHANNEL
+from backstay.jobs.statements import CHANNEL
 
 if TYPE_CHECKING:
     from taskiq import AckableMessage, AsyncBroker

@@ -89,7 +89,11 @@ class Outbox:
             traceparent=traceparent or origin.traceparent,
         )
         unit = context.unit
-        job_id = await self.store.insert(unit.transaction, job)
+        if job.unique_key is None and job.sequence is None and not unit.has_begun:
+            unit.pending += self.store.inserting(job)
+            job_id = job.id
+        else:
+            job_id = await self.store.insert(unit.transaction, job)
         if job.sequence is not None and job_id == job.id:
             if not unit.in_sequence:
                 line_up = partial(self.store.line_up, unit.transaction, unit.in_sequence)

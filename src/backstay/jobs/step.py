@@ -3,19 +3,15 @@
 import asyncio
 from typing import Any
 
-import aiosqlite
 import structlog
 from pydantic_core import PydanticSerializationError, from_json, to_json
-from sqlalchemy import update
 
 from backstay.core.bus import Next
-from backstay.core.context import Context
+from backstay.core.context import Context, Guard, UnitOfWork
 from backstay.core.errors import Refusal
 from backstay.core.jobs import JobRun, JobState, JobTimedOut, public_error
 from backstay.core.messages import Command, Message
-from backstay.db.session import Transaction
-from backstay.jobs.store import NOW
-from backstay.jobs.tables import Job
+from backstay.jobs.statements import END, HELD
 
 GRACE = 0.5
 """Seconds between the interruption of a statement and the end of its handler."""
@@ -37,14 +33,12 @@ def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
         if job is None or context.is_nested:
             return await call_next(context)
         result = await _in_time(context, call_next, message.job_timeout)
-        held = update(Job).where(
-            Job.id == job.id, Job.attempts == job.attempt, Job.state == JobState.RUNNING.value
+        context.unit.guard = Guard(
+            (END, {"run_id": job.id, "attempt": job.attempt} | _end(job, result)),
+            HELD,
+            (job.id, job.attempt),
+            asyncio.CancelledError("another worker has taken the job over"),
         )
-        ended = await context.unit.transaction.execute(
-            held.values(_end(job, result)).execution_options(synchronize_session=False)
-        )
-        if not ended.rowcount:
-            raise asyncio.CancelledError("another worker has taken the job over")
         return result
 
     return run
@@ -56,11 +50,7 @@ async def _in_time(context: Context, handle: Next, seconds: float) -> Any:
     On SQLite a running statement is interrupted ``GRACE`` seconds before that: the driver would
     let a cancelled statement go on, and the statement would keep its lock.
     """
-    session: Transaction = context.unit.transaction
-    alarm = None
-    driver = (await (await session.connection()).get_raw_connection()).driver_connection
-    if isinstance(driver, aiosqlite.Connection):
-        alarm = asyncio.create_task(_interrupt(driver, seconds))
+    alarm = asyncio.get_running_loop().call_later(seconds, _interrupt, context.unit)
     try:
         async with asyncio.timeout(seconds + GRACE) as limit:
             return await handle(context)
@@ -69,32 +59,24 @@ async def _in_time(context: Context, handle: Next, seconds: float) -> Any:
             raise JobTimedOut from error
         raise
     finally:
-        if alarm is not None:
-            alarm.cancel()
+        alarm.cancel()
 
 
-async def _interrupt(driver: aiosqlite.Connection, seconds: float) -> None:
-    await asyncio.sleep(seconds)
-    await driver.interrupt()
+def _interrupt(unit: UnitOfWork) -> None:
+    if unit.opened is not None:
+        unit.opened.interrupt()
 
 
 def _end(job: JobRun, result: Any) -> dict[str, Any]:
-    if isinstance(result, Refusal):
-        code, error = public_error(result.error)
-        return {
-            "state": JobState.FAILED.value,
-            "finished_at": NOW,
-            "error_code": code,
-            "error": error,
-        }
+    is_refused = isinstance(result, Refusal)
+    code, error = public_error(result.error) if is_refused else (None, None)
     return {
-        "state": JobState.SUCCEEDED.value,
-        "finished_at": NOW,
-        "progress": job.progress,
-        "note": job.note,
-        "result": _storable(result),
-        "error_code": None,
-        "error": None,
+        "end": (JobState.FAILED if is_refused else JobState.SUCCEEDED).value,
+        "percent": job.progress,
+        "text": job.note,
+        "outcome": None if is_refused else _storable(result),
+        "code": code,
+        "sentence": error,
     }
 
 

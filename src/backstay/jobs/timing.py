@@ -78,3 +78,10 @@ async def _wait(task: asyncio.Task[T], if_late: Callable[[T], Awaitable[None]] |
         log.warning("a late answer is an error", fault=error)
     elif if_late is not None:
         await if_late(task.result())
+
+
+def tell_if_dead(task: asyncio.Task[None]) -> None:
+    """Log at once why a task died, because it is awaited only at the end."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        log.critical("no more jobs are run or scheduled here", exc_info=error)

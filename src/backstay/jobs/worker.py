@@ -11,13 +11,12 @@ import structlog
 
 from backstay.core.causes import cause_of
 from backstay.core.context import Origin, Sender
-from backstay.core.errors import Unauthenticated, Unavailable
-from backstay.core.jobs import TASK_QUEUE, JobRun, JobTimedOut, public_error
-from backstay.core.principal import STRANGER, SYSTEM, Principal
+from backstay.core.jobs import TASK_QUEUE, JobLost, JobRun, JobTimedOut, public_error
 from backstay.core.tracing import SpanKind
+from backstay.jobs.ahead import Ahead
 from backstay.jobs.context import WorkerContext
 from backstay.jobs.scheduler import Scheduler
-from backstay.jobs.timing import TimeoutRunner, backoff, is_final
+from backstay.jobs.timing import TimeoutRunner, backoff, is_final, tell_if_dead
 
 log = structlog.get_logger("backstay.jobs")
 
@@ -25,12 +24,6 @@ PATIENCE = 5.0
 """Seconds after the grace period, after which tasks that still run are cancelled."""
 LAST_SECONDS = 2.0
 """How long a cancelled task may take to end; then it is no longer waited for."""
-
-
-class _JobLost(Unavailable):
-    """A worker neither finished a job nor renewed its lease: it was killed, maybe by the job."""
-
-    code, title = "jobs.lost", "The worker that ran it disappeared; it may be what ended it"
 
 
 class Worker:
@@ -46,6 +39,8 @@ class Worker:
         self._concurrency = concurrency
         self._reserved = int(concurrency > 1 and set(queues or ()) != {TASK_QUEUE})
         self._running: dict[asyncio.Task[None], JobRun] = {}
+        self._ahead = Ahead(concurrency)
+        self._started = 0
         self._called = place.outbox.subscribe()
         self._is_stopping, self._grace = False, 0.0
         self._faults: deque[Exception] = deque(maxlen=place.tries)
@@ -70,7 +65,7 @@ class Worker:
         scheduling = asyncio.create_task(scheduler.work())
         working = asyncio.create_task(self.work())
         for task in (scheduling, working):
-            task.add_done_callback(_tell_if_dead)
+            task.add_done_callback(tell_if_dead)
         try:
             yield
         finally:
@@ -87,14 +82,12 @@ class Worker:
         Raises:
             AppError: claiming jobs failed ``WorkerContext.tries`` times in a row.
         """
-        count = 0
         async with self._beating():
             while not self._is_stopping:
                 was_idle = not (self._running or self._with_timeout.late)
                 claimed = await self._claim()
                 if len(self._faults) == self._place.tries:
                     raise self._faults[-1]
-                count += claimed
                 if self._running and not claimed:
                     await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
                 elif self._with_timeout.late:
@@ -102,7 +95,7 @@ class Worker:
                 elif was_idle and not claimed and not self._faults:
                     break  # else a run that ended meanwhile, or a release, may have left more
             await self._finish()
-        return count
+        return self._started
 
     def stop(self, grace: float) -> None:
         """Claim no more jobs; those that still run after ``grace`` seconds are released."""
@@ -110,6 +103,7 @@ class Worker:
         self._called.set()
 
     async def _finish(self) -> None:
+        await self._release_all(self._ahead.take())
         if self._running:
             await asyncio.wait(self._running, timeout=self._grace)
         left = dict(self._running)
@@ -122,7 +116,7 @@ class Worker:
     @asynccontextmanager
     async def _beating(self) -> AsyncIterator[None]:
         await self._recover()
-        acts = (self._renew, self._recover)
+        acts = (self._renew, self._recover, self._release_overdue)
         beats = [asyncio.create_task(self._beat(act)) for act in acts]
         try:
             yield
@@ -133,11 +127,16 @@ class Worker:
             self._place.outbox.unsubscribe(self._called)
 
     async def _claim(self) -> int:
-        """Start as many jobs as there are free slots, and return how many."""
-        room = self._concurrency - len(self._running)
-        if room <= 0 or await self._place.is_paused():
+        """Claim jobs for the free slots, and those that may wait for one; return how many.
+
+        None is claimed ahead from the queue of tasks.
+        """
+        ahead = self._ahead.room()
+        limit = self._concurrency - len(self._running) + ahead
+        if limit <= 0 or await self._place.is_paused():
             return 0
-        claiming = self._store.claim(self._queues, room, self._place.lease, self._reserved)
+        reserved = self._reserved + ahead
+        claiming = self._store.claim(self._queues, limit, self._place.lease, reserved)
         try:
             runs = await self._with_timeout(claiming, self._release_all)
         except Exception as error:
@@ -147,11 +146,21 @@ class Worker:
             await asyncio.sleep(self._place.rest)
             return 0
         self._faults.clear()
-        for run in runs:
+        self._ahead.waiting.extend(runs)
+        self._start_waiting()
+        return len(runs)
+
+    def _start_waiting(self) -> None:
+        while self._ahead.waiting and len(self._running) < self._concurrency:
+            run = self._ahead.waiting.popleft()
             task = asyncio.create_task(self._run(run))
             self._running[task] = run
+            self._started += 1
             task.add_done_callback(self._done)
-        return len(runs)
+
+    @property
+    def _held(self) -> list[JobRun]:
+        return [*self._running.values(), *self._ahead.waiting]
 
     async def _release_all(self, runs: Sequence[JobRun]) -> None:
         """Release jobs that this worker has claimed and will not finish, for other workers."""
@@ -160,7 +169,14 @@ class Worker:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
-        self._called.set()
+        self._ahead.ended()
+        self._start_waiting()
+        if self._ahead.is_short:
+            self._called.set()
+
+    async def _release_overdue(self) -> None:
+        """Release what waits behind jobs that take long, so that idle workers can claim it."""
+        await self._release_all(self._ahead.overdue())
 
     async def _wait(self) -> None:
         place, is_paused = self._place, await self._place.is_paused()
@@ -180,19 +196,20 @@ class Worker:
 
     async def _renew(self) -> None:
         """Renew the leases of running jobs; stop those that were cancelled or lost to others."""
-        held = dict(self._running)
-        if not held:
+        runs = self._held
+        if not runs:
             return
         try:
-            renewed = await self._with_timeout(
-                self._store.renew(list(held.values()), self._place.lease)
-            )
+            renewed = await self._with_timeout(self._store.renew(runs, self._place.lease))
         except Exception as error:
             log.warning("leases of jobs cannot be renewed", fault=error)
             return
-        for task, run in held.items():
-            if run.id not in renewed or renewed[run.id]:
-                run.is_cancelled = renewed.get(run.id, False)
+        for run in runs:
+            run.is_cancelled = renewed.get(run.id, False)
+        self._ahead.drop([run for run in runs if run.id not in renewed])
+        asked = {run.id for run in runs}
+        for task, run in self._running.items():
+            if run.id in asked and (run.is_cancelled or run.id not in renewed):
                 task.cancel()
 
     async def _recover(self) -> None:
@@ -203,14 +220,14 @@ class Worker:
         except Exception as error:
             log.warning("lost jobs cannot be looked for", fault=error)
             return
-        held = {run.id for run in self._running.values()}  # their leases are late, not lost
+        held = {run.id for run in self._held}  # their leases are late, not lost
         lost = [run for run in lost if run.id not in held]
         for run in lost:
             log.warning("job lost", job_id=str(run.id), job=run.name, attempt=run.attempt)
             if run.is_cancelled:
                 await self._store_outcome(self._store.cancelled(run))
             else:
-                await self._failed(run, _JobLost())
+                await self._failed(run, JobLost())
         if lost:
             self._called.set()
 
@@ -254,21 +271,13 @@ class Worker:
         origin = Origin(run.request_id, run.address, traceparent=run.traceparent, job=run)
         try:
             async with asyncio.timeout(command.job_timeout) as limit:
-                await Sender(self._place.bus.send, await self._principal(run), origin)(command)
+                await Sender(self._place.bus.send, await self._place.principal(run), origin)(
+                    command
+                )
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise JobTimedOut(f"It took longer than {command.job_timeout:g} s.") from error
-
-    async def _principal(self, run: JobRun) -> Principal:
-        if run.actor == SYSTEM.kind:
-            return SYSTEM
-        if run.user_id is None:
-            return STRANGER
-        principal = await self._place.principal_of(run.user_id)
-        if principal is None:
-            raise Unauthenticated("Whoever asked for it may no longer sign in.")
-        return principal
 
     async def _failed(self, run: JobRun, error: Exception) -> str:
         store, (code, sentence) = self._store, public_error(error)
@@ -288,10 +297,3 @@ class Worker:
             await self._with_timeout(storing)
         except Exception as error:
             log.warning("what became of a job cannot be stored", fault=error)
-
-
-def _tell_if_dead(task: asyncio.Task[None]) -> None:
-    """Log at once why a task died, because it is awaited only at the end."""
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        log.critical("no more jobs are run or scheduled here", exc_info=error)

@@ -17,7 +17,7 @@ from backstay.core.mail import KeptMail, Mail
 from backstay.core.messages import Command
 from backstay.db.base import Base, Entity
 from backstay.jobs.scheduler import Scheduler
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import Job
 from backstay.jobs.worker import Worker
 from backstay.mailing.local import FileMailer

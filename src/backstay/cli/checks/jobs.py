@@ -13,7 +13,7 @@ from backstay.cli.checks.subject import Subject
 from backstay.core.jobs import Backlog, JobState
 from backstay.core.schedule import Scheduled
 from backstay.db.base import SecondsFromNow
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import UNFINISHED, Job
 from backstay.observability.health import LATE_SECONDS
 

@@ -32,7 +32,7 @@ from backstay.core.jobs import TASK_QUEUE
 from backstay.core.validation import validated
 from backstay.features.tasks.queries import IS_TASK, TASKS
 from backstay.features.tasks.schemas import Count, TaskDetail, TaskStarted
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import UNFINISHED, Job
 
 MOST = 20

@@ -11,7 +11,7 @@ from backstay.core.permissions import SYSTEM_ONLY
 from backstay.db.session import Transaction
 from backstay.features.system.schemas import JobSummary
 from backstay.jobs.outbox import Jobs
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import Job, JobNotOver, JobOver
 
 

@@ -19,7 +19,7 @@ from backstay.db.idempotency import StoredAnswer
 from backstay.db.session import Transaction
 from backstay.jobs.outbox import Outbox
 from backstay.jobs.purging import Purge
-from backstay.jobs.store import NOW
+from backstay.jobs.statements import NOW
 from backstay.jobs.tables import UNFINISHED, Job
 from backstay.settings import LogSettings
 

@@ -1,0 +1,142 @@
+"""Lets commands that end together, and that cannot wait for locks, share one commit."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakSet
+
+import structlog
+from sqlalchemy import Connection, Executable
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
+
+from backstay.core.background import in_background
+from backstay.core.context import Guard, Write
+from backstay.db.faults import commit_failed
+
+log = structlog.get_logger("backstay.transaction")
+
+S = TypeVar("S", bound=Executable)
+
+MOST = 100
+"""How many commands share a commit at most."""
+
+_never_waiting = WeakSet[Executable]()
+
+
+def never_waits(statement: S) -> S:
+    """Declare that a statement waits for no lock: it inserts rows whose table has no foreign key,
+    and no unique key but an id made for each row."""
+    _never_waiting.add(statement)
+    return statement
+
+
+class _Ending(NamedTuple):
+    """A command that ends: its statements, and whether they were committed with others."""
+
+    writes: Sequence[Write]
+    guard: Guard | None
+    is_committed: asyncio.Future[bool]
+
+
+class GroupCommit:
+    """Group commit (DeWitt et al., Implementation Techniques for Main Memory Database Systems,
+    1984): several commands are written and committed in one transaction.
+
+    A lone command waits for nobody: only those that end while a commit is under way share the next
+    one. None is committed before its statements are. A guard whose row another transaction has
+    locked is left out, and after an error nothing is written, so that no command waits or fails
+    because of another.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine.sync_engine
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        self._ending: list[_Ending] = []
+        self._committing: asyncio.Task[None] | None = None
+
+    def takes(self, writes: Sequence[Write]) -> bool:
+        """Whether statements may be executed with those of others.
+
+        On PostgreSQL one that waits for a lock would hold up all others; on SQLite there is one
+        lock, which all wait for in any case.
+        """
+        return self._is_sqlite or all(statement in _never_waiting for statement, _ in writes)
+
+    async def __call__(self, writes: Sequence[Write], guard: Guard | None) -> bool:
+        """Commit the statements with those of others; if False, nothing was written.
+
+        Raises:
+            AppError: the commit failed.
+        """
+        is_committed = asyncio.get_running_loop().create_future()
+        self._ending.append(_Ending(writes, guard, is_committed))
+        if self._committing is None:
+            self._committing = in_background(self._commit_all())
+        return bool(await is_committed)
+
+    async def _commit_all(self) -> None:
+        try:
+            while self._ending:
+                group, self._ending = self._ending[:MOST], self._ending[MOST:]
+                await self._commit(group)
+        finally:
+            self._committing = None
+            for each in self._ending:  # the process ends
+                each.is_committed.cancel()
+
+    async def _commit(self, group: Sequence[_Ending]) -> None:
+        try:
+            held = await greenlet_spawn(self._write, group)
+        except (SQLAlchemyError, OSError) as error:
+            log.debug("commands are committed one by one", fault=error)
+            for each in group:
+                _settle(each, is_committed=False)
+        except BaseException as error:
+            for each in group:
+                if not each.is_committed.done():
+                    each.is_committed.set_exception(error)
+        else:
+            for each in group:
+                _settle(each, is_committed=each.guard is None or each.guard.key in held)
+
+    def _write(self, group: Sequence[_Ending]) -> Collection[Any]:
+        """Write and commit what may be, and return the keys of the guards that held."""
+        with self._engine.connect() as connection:
+            transaction = connection.begin()
+            held = _held(connection, [each.guard for each in group if each.guard is not None])
+            rows = defaultdict[Any, list[Mapping[str, Any]]](list)
+            for each in group:
+                for statement, parameters in _writes(each, held):
+                    rows[statement].append(parameters)
+            for statement, many in rows.items():
+                connection.execute(statement, many)
+            try:
+                transaction.commit()
+            except SQLAlchemyError as error:
+                # on SQLite a transaction stays open if its COMMIT fails
+                connection.invalidate()
+                raise commit_failed(error) from error
+            return held
+
+
+def _held(connection: Connection, guards: Sequence[Guard]) -> Collection[Any]:
+    """The keys of the guards that hold; no other transaction can change their rows from now on."""
+    found = set[Any]()
+    for holding in {guard.holding for guard in guards}:
+        ids = [guard.key[0] for guard in guards if guard.holding is holding]
+        found.update(tuple(row) for row in connection.execute(holding, {"ids": ids}))
+    return found
+
+
+def _writes(ending: _Ending, held: Collection[Any]) -> Sequence[Write]:
+    if ending.guard is None:
+        return ending.writes
+    return (ending.guard.change, *ending.writes) if ending.guard.key in held else ()
+
+
+def _settle(ending: _Ending, *, is_committed: bool) -> None:
+    if not ending.is_committed.done():
+        ending.is_committed.set_result(is_committed)
