@@ -61,7 +61,7 @@ def generate(folder: Path, environ: dict[str, str]) -> Path:
     """A project with the entity, whose tables are added to the database of the settings."""
     _backstay(folder, environ, "new", "bench")
     project = folder / "bench"
-    _backstay(project, environ, "add", *ENTITY)
+    _backstay(project, environ, "add", *ENTITY, "--force")  # git may not know who commits
     _backstay(project, environ, "db", "upgrade")
     (project / "served.py").write_text(_SERVED)
     return project

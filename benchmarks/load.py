@@ -94,10 +94,10 @@ def settle(pids: list[int]) -> None:
     Raises:
         RuntimeError: they were still at work after half a minute.
     """
-    for _ in range(300):
+    for _ in range(150):
         before = machine.cpu_seconds(pids)
-        time.sleep(0.1)
-        if machine.cpu_seconds(pids) - before < 0.05:
+        time.sleep(0.2)
+        if machine.cpu_seconds(pids) - before < 0.02:
             return
     raise RuntimeError("a server without requests is not idle")
 

@@ -38,7 +38,7 @@ def show(database: str, summary: Summary, rounds: int, seconds: int) -> None:
     """Print one row per measurement, then what follows from them."""
     table = Table(title=f"{database}: median of {rounds} rounds of {seconds} s")
     for heading in HEADINGS:
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=bool(heading))
     ratio, floor = ratios(summary), ratios(summary, "floor")
     for name, m in summary.items():
         if name.removesuffix(" floor") not in floor or name in floor:
@@ -80,7 +80,7 @@ def comparisons(database: str, summary: Summary) -> list[str]:
 
 
 def write(summaries: dict[str, Summary], jobs: Rates, folder: Path) -> None:
-    """Keep the figures of this run, and two plots of each database."""
+    """Keep the figures of this run, and two plots of each database that has ratios."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -90,8 +90,9 @@ def write(summaries: dict[str, Summary], jobs: Rates, folder: Path) -> None:
     }
     made = {"latest.json": json.dumps(kept, indent=2) + "\n"}
     for database, summary in summaries.items():
-        made[f"{database}-ratios.svg"] = plots.bars(database, ratios(summary))
-        made[f"{database}-times.svg"] = plots.times(database, summary)
+        if found := ratios(summary):
+            made[f"{database}-ratios.svg"] = plots.bars(database, found)
+            made[f"{database}-times.svg"] = plots.times(database, summary)
     for name, content in made.items():
         (folder / name).write_text(content, "utf-8")
     Console(highlight=False).print(f"written to {folder}: {', '.join(made)}")

@@ -212,7 +212,7 @@ def serving(
 
 
 def _wait_for(base: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         connection = HTTPConnection(base.removeprefix("http://"), timeout=5)
         try:

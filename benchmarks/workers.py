@@ -23,7 +23,7 @@ SEVERAL = {POSTGRESQL: 2, SQLITE_FILE: 4}
 MEASURED = {POSTGRESQL: ("me",), SQLITE_FILE: ("item", "create", "mixed")}
 SIDES = {POSTGRESQL: ("",), SQLITE_FILE: ("", " bare")}
 CONNECTIONS, WRITERS, READERS = 64, 4, 12
-ALONE, BESIDE = "create by four", "create by four beside reads"
+ALONE, BESIDE = "writers", "writers beside reads"
 _BY_NAME = {case.name: case for case in CASES}
 
 
