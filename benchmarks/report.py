@@ -26,7 +26,7 @@ def ratios(summary: Summary, other: str = "bare") -> dict[str, float]:
     Where the question is what something adds, our own case without it stands for the bare one. The
     ``other`` may be the floor of the bare application.
     """
-    against = {name: WITHOUT.get(name, f"{name} {other}") for name in summary}
+    against = {name: f"{name} {other}" for name in summary} | (WITHOUT if other == "bare" else {})
     return {
         name: summary[against[name]].cpu / ours.cpu
         for name, ours in summary.items()
