@@ -79,7 +79,6 @@ def burst(
         script.write_text(_LUA.format(file=file))
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
         command += ["--latency", "-s", str(script), each[0].url]
-        settle(pids)
         before = machine.cpu_seconds(pids)
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         used = machine.cpu_seconds(pids) - before

@@ -103,6 +103,7 @@ def load(
     """
     if case.name == REFRESH:
         open_sessions(stage)
+    settle(server.pids)
     found = burst(
         server.asked(requests), server.pids, seconds=seconds, connections=case.connections
     )
@@ -135,6 +136,7 @@ def beside(
         RuntimeError: a request of either kind failed.
     """
     few, many = connections
+    settle(server.pids)
     with ThreadPoolExecutor(1) as pool:
         loaded = pool.submit(
             burst, server.asked(others), server.pids, seconds=seconds + 2, connections=many
@@ -149,6 +151,7 @@ def _storm(stage: Stage, ours: Server, seconds: int) -> Summary:
     """``me`` by itself, then while eight clients log in without a pause."""
     me = next(case for case in CASES if case.name == "me").ours(stage)
     logins = login(f"{API}/auth/login", stage)
+    settle(ours.pids)
     alone = burst(ours.asked(me), ours.pids, seconds=seconds, connections=2)
     found = {"idle me": alone, "storm me": beside(ours, me, logins, (2, 8), seconds)}
     put_back(ours, stage)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from benchmarks.cases import CASES, POSTGRESQL, SQLITE_FILE, Case, Requests
-from benchmarks.load import burst
+from benchmarks.load import burst, settle
 from benchmarks.measuring import (
     BARE,
     OURS,
@@ -82,6 +82,7 @@ def _round(database: str, stage: Stage, seconds: int, side: str, workers: int) -
 def _waiting(server: Server, side: str, stage: Stage, seconds: int) -> Summary:
     """Four clients that write, by themselves, then beside twelve that read."""
     writes, reads = (_asked(_BY_NAME[name], side, stage) for name in ("create", "item"))
+    settle(server.pids)
     alone = burst(server.asked(writes), server.pids, seconds=seconds, connections=WRITERS)
     crowded = beside(server, writes, reads, (WRITERS, READERS), seconds)
     put_back(server, stage)
