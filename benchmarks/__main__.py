@@ -1,17 +1,12 @@
 """Runs the measurements: ``python -m benchmarks [case …]``."""
 
 import argparse
-import asyncio
 import os
 import sys
 import tempfile
-import threading
-import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
 from rich.progress import Progress
 
@@ -19,61 +14,63 @@ from backstay.testing.postgres_server import PostgresServer
 from benchmarks import (
     copying,
     crowd,
+    generated,
     idle,
     jobs,
     machine,
+    measuring,
+    pragmas,
     report,
     sqlite,
     start,
     steps,
     traces,
+    workers,
 )
 from benchmarks.cases import (
     ALONE,
+    BY_REQUESTS,
     CASES,
     COPY,
     CROWD,
+    DATABASES,
     IDLE,
     JOBS,
+    POSTGRESQL,
+    PRAGMAS,
     SQLITE,
     START,
     STEPS,
-    STORM,
     TRACES,
-    WORKERS,
-    Case,
 )
-from benchmarks.load import Measured, Request, burst
-from benchmarks.stage import Server, Stage, prepare, reset, serving, without_limits
-from tests.services.valkey import ValkeyServer
+from benchmarks.measuring import Plan, Summary
+from benchmarks.stage import ROWS, prepare
 
-Results = dict[str, list[Measured]]
 EMPTY_JOBS, WAITING_JOBS = 2000, 300
-WARM_UP_SECONDS = 1
 
 
 def main() -> int:
-    """Measure what is named, or everything; print, and write JSON and a plot."""
+    """Measure what is named, or everything; print, and write JSON and plots."""
     arguments = _arguments()
-    summary: report.Summary = {}
+    summaries: dict[str, Summary] = {}
     if not arguments.cases or set(arguments.cases) - ALONE:
         try:
             machine.check()
         except machine.Missing as missing:
             print(missing, file=sys.stderr)
             return 1
-        summary = _requests(arguments)
+        summaries = _requests(arguments)
     rates: jobs.Rates = {}
     if not arguments.cases or JOBS in arguments.cases:
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
         rates = jobs.measure(EMPTY_JOBS, arguments.rounds, arguments.against)
     _alone(arguments)
-    if summary:
-        report.show(summary, arguments.rounds, arguments.seconds)
+    for database, summary in summaries.items():
+        report.show(database, summary, arguments.rounds, arguments.seconds)
     if rates:
         jobs.show(rates, EMPTY_JOBS)
         jobs.show_waits(jobs.waits(WAITING_JOBS), WAITING_JOBS)
-    report.write(summary, rates, Path(arguments.output))
+    report.write(summaries, rates, Path(arguments.output))
     return 0
 
 
@@ -84,6 +81,7 @@ def _alone(arguments: argparse.Namespace) -> None:
         START: lambda: start.show(start.measure(rounds), rounds),
         IDLE: lambda: idle.show(idle.measure()),
         SQLITE: lambda: sqlite.show(sqlite.measure(rounds), rounds),
+        PRAGMAS: lambda: pragmas.show(pragmas.measure(rounds), rounds),
         COPY: lambda: copying.show(copying.measure()),
         STEPS: lambda: steps.show(*steps.measure(20), 20),
         CROWD: lambda: crowd.show(crowd.measure(rounds), rounds),
@@ -94,115 +92,72 @@ def _alone(arguments: argparse.Namespace) -> None:
             measure()
 
 
-def _requests(arguments: argparse.Namespace) -> report.Summary:
-    """What is measured by requests."""
+def _requests(arguments: argparse.Namespace) -> dict[str, Summary]:
+    """What is measured by requests, on each database."""
     machine.pin(machine.OTHER_CORE)
-    with PostgresServer() as postgres, tempfile.TemporaryDirectory() as folder:
-        url = postgres.create_database()
-        with Progress(transient=True) as progress:
-            task = progress.add_task("a million rows", total=None)
-            stage = prepare(url, Path(folder))
-            results = _measure(arguments, url, stage, progress, task)
-    return {name: _middle(measured) for name, measured in results.items()}
+    summaries = {}
+    with Progress(transient=True) as progress:
+        task = progress.add_task("", total=None)
+        plan = Plan(
+            arguments.rounds,
+            arguments.seconds,
+            lambda now: progress.update(task, description=f"{database}: {now}"),
+        )
+        for database in arguments.database or DATABASES:
+            if found := _measured(database, arguments.cases, arguments.rows, plan):
+                summaries[database] = found
+    return summaries
+
+
+def _measured(database: str, names: list[str], rows: int, plan: Plan) -> Summary:
+    """The named measurements, or all, that say something about this database."""
+    cases = measuring.chosen(names, database)
+    storm, generator, several = (not names or name in names for name in BY_REQUESTS)
+    results: measuring.Results = {}
+    with _databases(database) as new_database:
+        if cases or several or (storm and database == POSTGRESQL):
+            with tempfile.TemporaryDirectory() as folder:
+                plan.tell("writing rows")
+                stage = prepare(new_database(), Path(folder), rows)
+                storms = storm and database == POSTGRESQL
+                results |= measuring.measure(cases, database, stage, plan, storm=storms)
+                if several:
+                    results |= workers.measure(database, stage, plan)
+        if generator and database == POSTGRESQL:
+            with tempfile.TemporaryDirectory() as folder:
+                results |= generated.measure(new_database(), Path(folder), plan)
+    return measuring.middle(results)
+
+
+@contextmanager
+def _databases(kind: str) -> Iterator[Callable[[], str]]:
+    """Makes databases, which go with the block; a new one is named by its URL."""
+    with tempfile.TemporaryDirectory() as folder, PostgresServer() as postgres:
+        if kind == POSTGRESQL:
+            yield postgres.create_database
+        else:
+            yield lambda: f"sqlite+aiosqlite:///{folder}/bench.db"
 
 
 def _arguments() -> argparse.Namespace:
-    names = [case.name for case in CASES] + [STORM, WORKERS, *sorted(ALONE)]
+    names = [*(case.name for case in CASES), *BY_REQUESTS, *sorted(ALONE)]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(names))
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
     parser.add_argument("--seconds", type=int, default=2, help="that each burst of load lasts")
-    parser.add_argument("--output", default="benchmarks/results", help="folder for JSON and plot")
     parser.add_argument("--against", type=Path, help="checkout of another version, for jobs")
+    parser.add_argument(
+        "--rows", type=int, default=ROWS, help="that one user has; for a look: 1000"
+    )
+    parser.add_argument(
+        "--database", choices=DATABASES, action="append", help="by default each in turn"
+    )
+    parser.add_argument("--output", default="benchmarks/results", help="folder for JSON and plots")
     arguments = parser.parse_args()
     unknown = set(arguments.cases) - set(names)
     if unknown:
         parser.error(f"unknown case: {', '.join(sorted(unknown))}; known: {', '.join(names)}")
     return arguments
-
-
-def _measure(
-    arguments: argparse.Namespace, url: str, stage: Stage, progress: Progress, task: object
-) -> Results:
-    """Every case in every round, our application and the bare one in turn."""
-    chosen = [case for case in CASES if not arguments.cases or case.name in arguments.cases]
-    storm, workers = (not arguments.cases or n in arguments.cases for n in (STORM, WORKERS))
-    results: Results = defaultdict(list)
-    sides = sum(1 + bool(case.bare) for case in chosen)
-    steps = (sides + 2 * storm + 2 * workers) * arguments.rounds
-    progress.update(task, description="measuring", total=steps)  # type: ignore[arg-type]
-    with (
-        ValkeyServer() as valkey,
-        serving("benchmarks.ours:app", stage, "--factory", CACHE_TTL_SECONDS="0") as uncached,
-        serving("benchmarks.ours:app", stage, "--factory") as cached,
-        serving("benchmarks.ours:far", stage, "--factory", REDIS_URL=valkey.url) as far,
-        serving("benchmarks.bare:app", stage) as bare,
-        serving("benchmarks.ours:app", without_limits(stage), "--factory") as unlimited,
-    ):
-        servers = {"uncached": uncached, "cached": cached, "far": far, "bare": bare} | {
-            "unlimited": unlimited
-        }
-        for number in range(arguments.rounds):
-            for case in chosen:
-                for label, server, request in _sides(case, stage, servers):
-                    progress.update(task, description=label)  # type: ignore[arg-type]
-                    if number == 0:
-                        _burst(server, request, case, WARM_UP_SECONDS)
-                    results[label].append(_burst(server, request, case, arguments.seconds))
-                    progress.advance(task)  # type: ignore[arg-type]
-                asyncio.run(reset(url))
-            if storm:
-                _storm(results, stage, uncached, arguments.seconds)
-                progress.advance(task, 2)  # type: ignore[arg-type]
-    for _ in range(arguments.rounds if workers else 0):
-        for count, label in ((1, "one worker"), (2, "two workers")):
-            progress.update(task, description=label)  # type: ignore[arg-type]
-            with serving("benchmarks.ours:app", stage, "--factory", workers=count) as server:
-                me = next(case for case in CASES if case.name == "me")
-                busy = replace(me, connections=64)
-                _burst(server, me.ours(stage), busy, WARM_UP_SECONDS)
-                results[label].append(_burst(server, me.ours(stage), busy, arguments.seconds))
-            progress.advance(task)  # type: ignore[arg-type]
-    return results
-
-
-def _sides(
-    case: Case, stage: Stage, servers: Mapping[str, Server]
-) -> list[tuple[str, Server, Request]]:
-    sides = [(case.name, servers[case.server], case.ours(stage))]
-    if case.bare is not None:
-        sides.append((f"{case.name} bare", servers["bare"], case.bare(stage)))
-    return sides
-
-
-def _burst(server: Server, request: Request, case: Case, seconds: int) -> Measured:
-    there = replace(request, url=server.base + request.url)
-    return burst(there, server.pids, seconds=seconds, connections=case.connections)
-
-
-def _storm(results: Results, stage: Stage, ours: Server, seconds: int) -> None:
-    """``me`` by itself, then while eight clients log in without a pause."""
-    by_name = {case.name: case for case in CASES}
-    me = replace(by_name["me"].ours(stage), url=ours.base + by_name["me"].ours(stage).url)
-    login = by_name["login"].ours(stage)
-    login = replace(login, url=ours.base + login.url)
-    results["idle me"].append(burst(me, ours.pids, seconds=seconds, connections=2))
-    logins = threading.Thread(
-        target=burst,
-        args=(login, ours.pids),
-        kwargs={"seconds": seconds + 2, "connections": 8},
-    )
-    logins.start()
-    time.sleep(1)
-    results["storm me"].append(burst(me, ours.pids, seconds=seconds, connections=2))
-    logins.join()
-
-
-def _middle(measured: list[Measured]) -> Measured:
-    """The median of every figure."""
-    return Measured(
-        *(median(getattr(m, name) for m in measured) for name in Measured.__dataclass_fields__)
-    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,4 @@
-"""The application under measurement: the standard one, and ninety routes more."""
-
-from types import ModuleType
+"""The application under measurement: the standard one, with ninety routes and a command more."""
 
 from fastapi import FastAPI
 
@@ -9,6 +7,7 @@ from backstay.core.feature import Feature
 from backstay.features import STANDARD
 from backstay.features.system.queries import Ping
 from backstay.web.routes import Routes
+from benchmarks import enqueueing
 
 ROUTES = 90
 
@@ -18,10 +17,10 @@ for number in range(ROUTES):
 
 
 def app() -> FastAPI:
-    """The application; granian calls it once per worker."""
-    modules: tuple[ModuleType, ...] = ()
-    bench = Feature("bench", modules=modules, routes=(many,), requires=("system",))
-    return create_app(features=[*STANDARD, bench])
+    """The application, which runs no jobs; granian calls it once per worker."""
+    routes = (many, enqueueing.routes)
+    bench = Feature("bench", modules=(enqueueing,), routes=routes, requires=("system",))
+    return create_app(features=[*STANDARD, bench], worker=False)
 
 
 def far() -> FastAPI:

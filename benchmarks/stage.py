@@ -1,4 +1,4 @@
-"""What the measured requests meet: a PostgreSQL with rows in it and the two servers in front."""
+"""What the measured requests meet: a database with rows in it and the servers in front of it."""
 
 import asyncio
 import os
@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -22,6 +23,7 @@ from backstay.core.listing import Text
 from backstay.core.permissions import Scope
 from backstay.core.representation import Representation
 from backstay.db import migrate
+from backstay.db.options import create_file
 from backstay.db.paging import Cursors
 from backstay.features.access.commands.grants import GrantPermission
 from backstay.features.access.commands.members import AssignRole
@@ -32,11 +34,19 @@ from backstay.features.items.queries import GetItem
 from backstay.features.users.commands.accounts import RegisterUser
 from backstay.settings import load_settings
 from benchmarks import machine
+from benchmarks.load import Request
+from benchmarks.rows import fill, items_of, new_refresh_tokens, writing
 
 ROWS = 1_000_000
 PASSWORD = "correct horse battery"
 UNLIMITED = "1000000/second"
 ROLES = 50
+ACCOUNTS = 32
+"""How many people sign in by turns: a password guess waits while the same account has others."""
+CHANGED = 1000
+"""How many items are changed by turns, so that no two requests wait for one row."""
+REFRESHED = 20_000
+"""How many sessions are there to be refreshed, each once: a client does it every ten minutes."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +56,18 @@ class Server:
     base: str
     pids: list[int]
 
+    def asked(self, requests: Iterable[Request]) -> list[Request]:
+        """The same requests, sent to this server."""
+        return [replace(each, url=self.base + each.url) for each in requests]
+
 
 @dataclass(frozen=True)
 class Stage:
-    """Who asks for what."""
+    """Who asks for what. ``busy`` is the user whose items are changed, whose sessions refreshed."""
 
     environ: dict[str, str]
     token: str
-    email: str
+    emails: tuple[str, ...]
     item: str
     tag: str
     deep_id: str
@@ -61,6 +75,15 @@ class Stage:
     deep_cursor: str
     roles_token: str
     roles_item: str
+    busy_id: str
+    busy_token: str
+    busy_items: tuple[str, ...]
+    refresh_tokens: tuple[str, ...]
+
+    @property
+    def url(self) -> str:
+        """The URL of the database."""
+        return self.environ["DATABASE_URL"]
 
 
 def environ_for(url: str, folder: Path) -> dict[str, str]:
@@ -72,6 +95,7 @@ def environ_for(url: str, folder: Path) -> dict[str, str]:
         "SECURITY_SECRET_KEY": secrets.token_urlsafe(48),
         "SECURITY_REFRESH_TOKEN_SECRET": secrets.token_urlsafe(48),
         "SECURITY_LOGIN_RATE_LIMIT": UNLIMITED,
+        "SECURITY_REFRESH_RATE_LIMIT": UNLIMITED,
         "RATE_LIMIT_DEFAULT": "1000000000",
         "SECURITY_ACCESS_TOKEN_EXPIRE_SECONDS": "7200",
         "SERVER_LOG": "false",
@@ -87,56 +111,69 @@ def without_limits(stage: Stage) -> Stage:
 
 
 def prepare(url: str, folder: Path, rows: int = ROWS) -> Stage:
-    """Migrate, seed, register three people; one has ``rows`` items, another fifty roles."""
+    """Migrate, seed, register people; one has so many items, another fifty roles."""
     return asyncio.run(_prepare(url, environ_for(url, folder), folder, rows))
 
 
 async def _prepare(url: str, environ: dict[str, str], folder: Path, rows: int) -> Stage:
-    settings = load_settings(environ=environ, directory=folder)
-    backstay = compose(settings)
+    backstay = compose(load_settings(environ=environ, directory=folder))
+    create_file(backstay.database.options)
     await migrate.upgrade(backstay.database.options)
     await seed(backstay)
-    tokens, ids = {}, {}
-    for name in ("few", "many", "roles"):
-        email = f"{name}@example.org"
-        registered = await backstay.system(RegisterUser(email=email, password=PASSWORD))
-        login = Login(email=email, password=PASSWORD)
-        tokens[name] = (await backstay.system(login)).access_token
-        ids[name] = registered.id
-    await _join_roles(backstay, ids["roles"])
-    connection = await asyncpg.connect(url)
-    for name, count in (("many", rows + 100), ("few", 200), ("roles", 200)):
-        await connection.execute(
-            "INSERT INTO items (id, title, owner_id, created_at, updated_at, version) "
-            "SELECT uuidv7(), 'item ' || n, $1, now(), now(), 1 FROM generate_series(1, $2) n",
-            ids[name],
-            count,
-        )
-    items = {
-        name: await connection.fetchval("SELECT id FROM items WHERE owner_id = $1 LIMIT 1", owner)
-        for name, owner in ids.items()
-    }
-    deep = await connection.fetchval(
-        "SELECT id FROM items WHERE owner_id = $1 ORDER BY id LIMIT 1 OFFSET 50", ids["many"]
+    emails = tuple(f"{number}@example.org" for number in range(ACCOUNTS))
+    for email in emails:
+        await _register(backstay, email)
+    counts = {"few": 200, "many": rows + 100, "roles": 200, "busy": CHANGED}
+    people = {name: await _signed_in(backstay, f"{name}@example.org") for name in counts}
+    await _join_roles(backstay, people["roles"].id)
+    items = {}
+    async with writing(url) as connection:
+        for name, count in counts.items():
+            await fill(connection, people[name].id, count)
+            items[name] = await items_of(connection, people[name].id, CHANGED)
+    if not backstay.database.options.is_sqlite:
+        await _vacuum(url)
+    tag = Representation.of(await backstay.system(GetItem(id=UUID(items["few"][0])))).etag or ""
+    await backstay.close()
+    secret = environ["SECURITY_REFRESH_TOKEN_SECRET"]
+    deep = items["many"][50]
+    return Stage(
+        environ=environ,
+        token=people["few"].token,
+        emails=emails,
+        item=items["few"][0],
+        tag=tag,
+        deep_id=deep,
+        deep_token=people["many"].token,
+        deep_cursor=Cursors(secret.encode()).sign(["ListItems", [], False, [deep]]),
+        roles_token=people["roles"].token,
+        roles_item=items["roles"][0],
+        busy_id=str(people["busy"].id),
+        busy_token=people["busy"].token,
+        busy_items=tuple(items["busy"]),
+        refresh_tokens=new_refresh_tokens(secret, REFRESHED),
     )
-    tag = Representation.of(await backstay.system(GetItem(id=items["few"]))).etag or ""
+
+
+class _Person(NamedTuple):
+    id: UUID
+    token: str
+
+
+async def _register(backstay: Backstay, email: str) -> UUID:
+    return (await backstay.system(RegisterUser(email=email, password=PASSWORD))).id
+
+
+async def _signed_in(backstay: Backstay, email: str) -> _Person:
+    user_id = await _register(backstay, email)
+    answer = await backstay.system(Login(email=email, password=PASSWORD))
+    return _Person(user_id, answer.access_token)
+
+
+async def _vacuum(url: str) -> None:
+    connection = await asyncpg.connect(url)
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
-    secret = environ["SECURITY_REFRESH_TOKEN_SECRET"].encode()
-    cursor = Cursors(secret).sign(["ListItems", [], False, [str(deep)]])
-    await backstay.close()
-    return Stage(
-        environ,
-        tokens["few"],
-        "few@example.org",
-        str(items["few"]),
-        tag,
-        str(deep),
-        tokens["many"],
-        cursor,
-        tokens["roles"],
-        str(items["roles"]),
-    )
 
 
 async def _join_roles(backstay: Backstay, user_id: UUID) -> None:
@@ -149,14 +186,6 @@ async def _join_roles(backstay: Backstay, user_id: UUID) -> None:
             grant = GrantPermission(role_id=role.id, permission_id=each.id, scope=Scope.OWN)
             await send(grant)
         await send(AssignRole(role_id=role.id, user_id=user_id))
-
-
-async def reset(url: str) -> None:
-    """Remove what a round has written."""
-    connection = await asyncpg.connect(url)
-    await connection.execute("DELETE FROM items WHERE title = 'made by the benchmark'")
-    await connection.execute("DELETE FROM sessions WHERE user_agent IN ('wrk', 'bare')")
-    await connection.close()
 
 
 @contextmanager
@@ -183,7 +212,7 @@ def serving(
 
 
 def _wait_for(base: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         connection = HTTPConnection(base.removeprefix("http://"), timeout=5)
         try:
