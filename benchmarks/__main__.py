@@ -16,7 +16,7 @@ from statistics import median
 from rich.progress import Progress
 
 from backstay.testing.postgres_server import PostgresServer
-from benchmarks import copying, idle, jobs, machine, report, sqlite, start, traces
+from benchmarks import copying, growth, idle, jobs, machine, report, sqlite, start, traces
 from benchmarks.cases import (
     ALONE,
     CASES,
@@ -35,12 +35,16 @@ from benchmarks.stage import Server, Stage, prepare, reset, serving, without_lim
 from tests.services.valkey import ValkeyServer
 
 Results = dict[str, list[Measured]]
+COMMANDS = {"growth": growth.main}
+"""The measurements with arguments of their own."""
 EMPTY_JOBS = 2000
 WARM_UP_SECONDS = 1
 
 
 def main() -> int:
     """Measure what is named, or everything; print, and write JSON and a plot."""
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        return COMMANDS[sys.argv[1]](sys.argv[2:])
     arguments = _arguments()
     summary: report.Summary = {}
     if not arguments.cases or set(arguments.cases) - ALONE:

@@ -75,7 +75,7 @@ def environ_for(url: str, folder: Path) -> dict[str, str]:
         "SECURITY_ACCESS_TOKEN_EXPIRE_SECONDS": "7200",
         "SERVER_LOG": "false",
         "LOG_LEVEL": "ERROR",
-        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{Path(__file__).parents[1]}",
         "HOME": str(folder),
     }
 
@@ -85,12 +85,12 @@ def without_limits(stage: Stage) -> Stage:
     return replace(stage, environ=stage.environ | {"RATE_LIMIT_ENABLED": "false"})
 
 
-def prepare(url: str, folder: Path) -> Stage:
-    """Migrate, seed, register three people; one has a million items, another fifty roles."""
-    return asyncio.run(_prepare(url, environ_for(url, folder), folder))
+def prepare(url: str, folder: Path, rows: int = ROWS) -> Stage:
+    """Migrate, seed, register three people; one has all the rows, another fifty roles."""
+    return asyncio.run(_prepare(url, environ_for(url, folder), folder, rows))
 
 
-async def _prepare(url: str, environ: dict[str, str], folder: Path) -> Stage:
+async def _prepare(url: str, environ: dict[str, str], folder: Path, most: int) -> Stage:
     settings = load_settings(environ=environ, directory=folder)
     backstay = compose(settings)
     await migrate.upgrade(backstay.database.options)
@@ -104,7 +104,7 @@ async def _prepare(url: str, environ: dict[str, str], folder: Path) -> Stage:
         ids[name] = registered.id
     await _join_roles(backstay, ids["roles"])
     connection = await asyncpg.connect(url)
-    for name, rows in (("many", ROWS + 100), ("few", 200), ("roles", 200)):
+    for name, rows in (("many", most + 100), ("few", 200), ("roles", 200)):
         await connection.execute(
             "INSERT INTO items (id, title, owner_id, created_at, updated_at, version) "
             "SELECT uuidv7(), 'item ' || n, $1, now(), now(), 1 FROM generate_series(1, $2) n",
