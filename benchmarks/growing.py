@@ -70,7 +70,7 @@ async def rows(ground: "Ground") -> None:
                 "page 1, no total": asked(f"{API}/items?total=false"),
                 "page 1 and total": asked(f"{API}/items"),
                 "offset, half way": asked(last),
-                "search": asked(f"{API}/items?search=nothing+like+it"),
+                "search": asked(f"{API}/items?q=nothing"),
             }
             for name, request in (flat | growing).items():
                 measure = ground.asked(server, request)
@@ -146,7 +146,7 @@ async def jobs(ground: "Ground") -> None:
         ", all are tasks": {"queue": TASK_QUEUE},
         ", all in one sequence": {"sequence": "one"},
     }
-    module = ModuleType("growth_jobs")
+    module = ModuleType(Rest.__module__)
     vars(module).update({"Rest": Rest, "rest": rest, "Store": Store, "store": store})
     known = [*STANDARD, Feature("bench", modules=(module,))]
     for database in DATABASES:
