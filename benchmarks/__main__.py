@@ -16,7 +16,7 @@ from statistics import median
 from rich.progress import Progress
 
 from backstay.testing.postgres_server import PostgresServer
-from benchmarks import copying, growth, idle, jobs, machine, report, sqlite, start, traces
+from benchmarks import against, copying, growth, idle, jobs, machine, report, sqlite, start, traces
 from benchmarks.cases import (
     ALONE,
     CASES,
@@ -35,7 +35,7 @@ from benchmarks.stage import Server, Stage, prepare, reset, serving, without_lim
 from tests.services.valkey import ValkeyServer
 
 Results = dict[str, list[Measured]]
-COMMANDS = {"growth": growth.main}
+COMMANDS = {"against": against.main, "growth": growth.main}
 """The measurements with arguments of their own."""
 EMPTY_JOBS = 2000
 WARM_UP_SECONDS = 1
