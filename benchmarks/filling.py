@@ -1,6 +1,6 @@
 """Databases of a given size for the curves of growth, with the people who ask."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,6 @@ import asyncpg
 from sqlalchemy import func, select
 
 from backstay.composition import Backstay, compose, seed
-from backstay.core.clock import first_id_at
 from backstay.core.feature import Feature
 from backstay.core.jobs import DEFAULT_QUEUE
 from backstay.db import migrate, sqlite
@@ -24,7 +23,6 @@ from backstay.settings import load_settings
 from benchmarks.jobs import Rest
 from benchmarks.stage import PASSWORD, environ_for
 
-_AT_ONCE = 10_000
 MADE = "made by the benchmark"
 """The title of the items that load creates."""
 
@@ -69,11 +67,18 @@ class Base:
 
         A value may hold ``{n}``, the number of its row; ``position`` is that number.
         """
-        start = datetime.now(UTC) - timedelta(milliseconds=count)
+        start = int(datetime.now(UTC).timestamp() * 1000) - count
+        values = [_stored(value) if self.is_sqlite else value for value in row.values()]
+        insert = _insert(table, row, start, count, is_sqlite=self.is_sqlite)
         if self.is_sqlite:
-            self._fill_file(table, row, count, start)
-        else:
-            await self._fill_server(table, row, count, start)
+            with closing(self._open()) as file:
+                file.execute(insert, values)
+                file.execute("ANALYZE")
+            return
+        connection = await asyncpg.connect(self.url)
+        await connection.execute(insert, *values)
+        await connection.execute(f"VACUUM ANALYZE {table}")
+        await connection.close()
 
     async def items(self, owner: UUID) -> tuple[UUID, UUID]:
         """The oldest item of somebody, and the one half way to the newest."""
@@ -113,38 +118,6 @@ class Base:
             self.url.removeprefix("sqlite:///"), isolation_level=None, timeout=60
         )
 
-    def _fill_file(self, table: str, row: dict[str, Any], count: int, start: datetime) -> None:
-        names = ", ".join(["id", *row])
-        marks = ", ".join("?" * (len(row) + 1))
-
-        def values(number: int) -> Iterator[Any]:
-            yield number_id(start, number).hex
-            for name, value in row.items():
-                yield _stored(name, value, number)
-
-        with closing(self._open()) as file:
-            file.execute("BEGIN")
-            insert = f"INSERT INTO {table} ({names}) VALUES ({marks})"
-            file.executemany(insert, (tuple(values(number)) for number in range(count)))
-            file.execute("COMMIT")
-            file.execute("ANALYZE")
-
-    async def _fill_server(
-        self, table: str, row: dict[str, Any], count: int, start: datetime
-    ) -> None:
-        def values(number: int) -> Iterator[Any]:
-            yield number_id(start, number)
-            for name, value in row.items():
-                yield _counted(name, value, number)
-
-        connection = await asyncpg.connect(self.url)
-        for first in range(0, count, _AT_ONCE):
-            numbers = range(first, min(count, first + _AT_ONCE))
-            records = [tuple(values(number)) for number in numbers]
-            await connection.copy_records_to_table(table, records=records, columns=["id", *row])
-        await connection.execute(f"VACUUM ANALYZE {table}")
-        await connection.close()
-
 
 async def make(url: str, folder: Path, features: Sequence[Feature] | None = None) -> Base:
     """Migrate and seed a database, and compose an application on it."""
@@ -153,12 +126,6 @@ async def make(url: str, folder: Path, features: Sequence[Feature] | None = None
     await migrate.upgrade(backstay.database.options)
     await seed(backstay)
     return Base(url, environ, backstay)
-
-
-def number_id(start: datetime, number: int) -> UUID:
-    """The id of a row: a UUIDv7 of the millisecond that is so far after the start."""
-    moment = first_id_at(start + timedelta(milliseconds=number))
-    return UUID(int=moment.int | 7 << 76 | 2 << 62 | number)
 
 
 def item(owner: UUID) -> dict[str, Any]:
@@ -199,16 +166,36 @@ def job(queue: str = DEFAULT_QUEUE, sequence: str | None = None) -> dict[str, An
     }  # fmt: skip
 
 
-def _counted(name: str, value: Any, number: int) -> Any:
-    if name == "position":
-        return number
-    return value.replace("{n}", str(number)) if isinstance(value, str) else value
+def _insert(table: str, row: Mapping[str, Any], start: int, count: int, *, is_sqlite: bool) -> str:
+    """The statement that inserts all rows, whose ids are UUIDv7 of successive milliseconds."""
+    moment, number = f"printf('%012x', {start} + n)", "printf('%012x', n)"
+    numbers = (
+        f"WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers "
+        f"WHERE n + 1 < {count}) "
+    )
+    source, named = "numbers", "CAST(n AS text)"
+    if not is_sqlite:
+        moment, number = f"lpad(to_hex({start} + n), 12, '0')", "lpad(to_hex(n), 12, '0')"
+        numbers, source = "", f"generate_series(0, {count - 1}) n"
+    made = [f"{moment} || '70008000' || {number}"]
+    if not is_sqlite:
+        made = [f"({made[0]})::uuid"]
+    for place, (name, value) in enumerate(row.items(), 1):
+        mark = f"${place}" if not is_sqlite else f"?{place}"
+        if name == "position":
+            made.append(f"n + {mark}")
+        elif isinstance(value, str) and "{n}" in value:
+            made.append(f"replace({mark}, '{{n}}', {named})")
+        else:
+            made.append(mark)
+    columns = ", ".join(["id", *row])
+    return f"{numbers}INSERT INTO {table} ({columns}) SELECT {', '.join(made)} FROM {source}"
 
 
-def _stored(name: str, value: Any, number: int) -> Any:
+def _stored(value: Any) -> Any:
     """A value as the application stores it in SQLite."""
     if isinstance(value, UUID):
         return value.hex
     if isinstance(value, datetime):
         return value.replace(tzinfo=None).isoformat(" ", "microseconds")
-    return _counted(name, value, number)
+    return value

@@ -73,9 +73,9 @@ async def rows(ground: "Ground") -> None:
                 "search": asked(f"{API}/items?q=nothing"),
             }
             for name, request in (flat | growing).items():
-                measure = ground.asked(server, request)
-                named = f"{name}, {database}"
-                ground.add("rows", named, size, measure, must_be_flat=name in flat)
+                must = name in flat
+                measure = (ground.asked if must else ground.asked_in_turn)(server, request)
+                ground.add("rows", f"{name}, {database}", size, measure, must_be_flat=must)
 
 
 async def roles(ground: "Ground") -> None:
@@ -122,7 +122,7 @@ async def sessions(ground: "Ground") -> None:
             ground.add(axis, "sign in", size, ground.asked(server, login))
             load = partial(base.backstay.system, GetPrincipal(session_id=person.session_id))
             ground.add(axis, "principal, not cached", size, ground.called(load, 300))
-            measure = ground.asked(server, listed)
+            measure = ground.asked_in_turn(server, listed)
             must = sizes is not OF_A_USER
             ground.add(axis, "list my sessions", size, measure, must_be_flat=must)
 

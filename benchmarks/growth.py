@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 
@@ -71,28 +72,53 @@ class Ground:
         variables = {"CACHE_TTL_SECONDS": "0"} | variables
         return self.stack.enter_context(serving(target, stage, "--factory", **variables))
 
-    def asked(self, server: Server, request: Request, connections: int = 4) -> Measure:
+    def asked(self, server: Server, request: Request) -> Measure:
         """What one request costs, by load on a server."""
         there = replace(request, url=server.base + request.url)
 
         async def measure() -> float:
             before = self.database_seconds()
-            measured = burst(there, server.pids, seconds=self.seconds, connections=connections)
+            measured = burst(there, server.pids, seconds=self.seconds, connections=4)
             used = self.database_seconds() - before
             return measured.cpu + used / max(measured.requests, 1) * 1e6
 
         return measure
 
-    def called(self, act: Callable[[], Awaitable[object]], times: int) -> Measure:
-        """What one call costs in this process; a slow one is made less often."""
+    def asked_in_turn(self, server: Server, request: Request) -> Measure:
+        """The same for requests that may be slow: one after the other, each to its end."""
+        connection = HTTPConnection(server.base.removeprefix("http://"), timeout=300)
+        self.stack.callback(connection.close)
+
+        async def act() -> None:
+            connection.request(request.method, request.url, headers=request.headers)
+            answer = connection.getresponse()
+            if answer.read() and answer.status != 200:
+                raise RuntimeError(f"{request.method} {request.url}: {answer.status}")
+
+        measure = self.called(act, 10_000, server.pids)
+
+        async def anew() -> float:
+            connection.close()  # the server may have done so; the next request opens it again
+            return await measure()
+
+        return anew
+
+    def called(
+        self, act: Callable[[], Awaitable[object]], times: int, pids: Sequence[int] = ()
+    ) -> Measure:
+        """What one call costs in this process, or in others; a slow one is made less often."""
+
+        def used() -> float:
+            own = machine.cpu_seconds(pids) if pids else time.process_time()
+            return own + self.database_seconds()
 
         async def measure() -> float:
-            before, count = time.process_time() + self.database_seconds(), 0
+            before, count = used(), 0
             end = time.monotonic() + self.seconds
             while count < times and (time.monotonic() < end or not count):
                 await act()
                 count += 1
-            return (time.process_time() + self.database_seconds() - before) / count * 1e6
+            return (used() - before) / count * 1e6
 
         return measure
 
