@@ -53,7 +53,7 @@ def short(size: int) -> str:
 
 def show(curves: Sequence[Curve], rounds: int) -> None:
     """Print a table per axis, a row per curve, and what grows that must not."""
-    console = Console()
+    console = Console(width=110, highlight=False)
     for axis in dict.fromkeys(curve.axis for curve in curves):
         of_axis = [curve for curve in curves if curve.axis == axis]
         sizes = sorted({size for curve in of_axis for size in curve.costs})

@@ -36,7 +36,7 @@ async def psql(seeded_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Rec
 
 @pytest.fixture
 async def backstay(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
-    backstay = compose(settings_with(seeded_url, tmp_path, **PATIENT))
+    backstay = compose(settings_with(seeded_url, tmp_path, LOG_ACTIVITY_DAYS="365", **PATIENT))
     yield backstay
     await backstay.close()
 
