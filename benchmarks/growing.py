@@ -74,7 +74,7 @@ async def rows(ground: "Ground") -> None:
             }
             for name, request in (flat | growing).items():
                 must = name in flat
-                measure = (ground.asked if must else ground.asked_in_turn)(server, request)
+                measure = ground.asked(server, request)
                 ground.add("rows", f"{name}, {database}", size, measure, must_be_flat=must)
 
 
@@ -121,8 +121,8 @@ async def sessions(ground: "Ground") -> None:
             ground.add(axis, "me", size, ground.asked(server, me))
             ground.add(axis, "sign in", size, ground.asked(server, login))
             load = partial(base.backstay.system, GetPrincipal(session_id=person.session_id))
-            ground.add(axis, "principal, not cached", size, ground.called(load, 300))
-            measure = ground.asked_in_turn(server, listed)
+            ground.add(axis, "principal, not cached", size, ground.called(load))
+            measure = ground.asked(server, listed)
             must = sizes is not OF_A_USER
             ground.add(axis, "list my sessions", size, measure, must_be_flat=must)
 
@@ -134,9 +134,9 @@ async def tags(ground: "Ground") -> None:
         for number in range(size):
             await cache.set(f"key {number}", b"x" * 500, ttl=9e9, tags=(f"tag {number}", "all"))
         read = partial(cache.get, "key 7", tags=("tag 7", "all"))
-        ground.add("tags in the cache", "read", size, ground.called(read, 50_000))
+        ground.add("tags in the cache", "read", size, ground.called(read, times=200))
         change = partial(_change, cache)
-        ground.add("tags in the cache", "invalidate, keep", size, ground.called(change, 20_000))
+        ground.add("tags in the cache", "invalidate, keep", size, ground.called(change, times=100))
 
 
 async def jobs(ground: "Ground") -> None:
@@ -154,16 +154,16 @@ async def jobs(ground: "Ground") -> None:
             for size in ground.sizes_of(database):
                 base = await ground.base(database, features=known)
                 await base.fill("jobs", filling.job(**options), size)
-                claim = ground.called(partial(_claim, base), 100)
+                claim = ground.called(partial(_claim, base))
                 ground.add("jobs waiting", f"claim{kind}, {database}", size, claim)
                 if not kind:
                     _add_others(ground, base, size, database)
 
 
 def _add_others(ground: "Ground", base: Base, size: int, database: str) -> None:
-    enqueue = ground.called(partial(base.backstay.system, Store()), 100)
+    enqueue = ground.called(partial(base.backstay.system, Store()))
     ground.add("jobs waiting", f"enqueue, {database}", size, enqueue)
-    backlog = ground.called(base.backstay.worker_context.outbox.store.backlog, 20)
+    backlog = ground.called(base.backstay.worker_context.outbox.store.backlog)
     ground.add("jobs waiting", f"count, {database}", size, backlog, must_be_flat=False)
 
 

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
@@ -21,7 +21,7 @@ from backstay.testing.postgres_server import PostgresServer
 from benchmarks import growing, machine
 from benchmarks.curves import Curve, plot, show
 from benchmarks.filling import Base, make
-from benchmarks.load import Request, burst
+from benchmarks.load import Request
 from benchmarks.stage import Server, Stage, serving
 
 SQLITE_MOST = 1_000_000
@@ -47,6 +47,7 @@ class Ground:
     stack: ExitStack
     postgres: PostgresServer
     folder: Path
+    requests: int
     seconds: int
     sizes: Sequence[int]
     probes: list[Probe] = field(default_factory=list)
@@ -73,29 +74,18 @@ class Ground:
         return self.stack.enter_context(serving(target, stage, "--factory", **variables))
 
     def asked(self, server: Server, request: Request) -> Measure:
-        """What one request costs, by load on a server."""
-        there = replace(request, url=server.base + request.url)
-
-        async def measure() -> float:
-            before = self.database_seconds()
-            measured = burst(there, server.pids, seconds=self.seconds, connections=4)
-            used = self.database_seconds() - before
-            return measured.cpu + used / max(measured.requests, 1) * 1e6
-
-        return measure
-
-    def asked_in_turn(self, server: Server, request: Request) -> Measure:
-        """The same for requests that may be slow: one after the other, each to its end."""
+        """What one request costs: one after the other, each to its end."""
         connection = HTTPConnection(server.base.removeprefix("http://"), timeout=300)
         self.stack.callback(connection.close)
+        headers = {"Content-Type": "application/json", "User-Agent": "wrk", **request.headers}
 
         async def act() -> None:
-            connection.request(request.method, request.url, headers=request.headers)
+            connection.request(request.method, request.url, request.body or None, headers)
             answer = connection.getresponse()
-            if answer.read() and answer.status != 200:
+            if not (answer.read() and answer.status < 300):
                 raise RuntimeError(f"{request.method} {request.url}: {answer.status}")
 
-        measure = self.called(act, 10_000, server.pids)
+        measure = self.called(act, server.pids)
 
         async def anew() -> float:
             connection.close()  # the server may have done so; the next request opens it again
@@ -104,32 +94,27 @@ class Ground:
         return anew
 
     def called(
-        self, act: Callable[[], Awaitable[object]], times: int, pids: Sequence[int] = ()
+        self, act: Callable[[], Awaitable[object]], pids: Sequence[int] = (), times: int = 1
     ) -> Measure:
-        """What one call costs in this process, or in others; a slow one is made less often."""
-
-        def used() -> float:
-            own = machine.cpu_seconds(pids) if pids else time.process_time()
-            return own + self.database_seconds()
+        """What one call costs in this process, or in others; ``times`` as many as requests."""
 
         async def measure() -> float:
-            before, count = used(), 0
-            end = time.monotonic() + self.seconds
-            while count < times and (time.monotonic() < end or not count):
+            count, end = 0, time.monotonic() + self.seconds
+            before, own = machine.run_seconds(self._counted(pids)), time.process_time()
+            while not count or (count < self.requests * times and time.monotonic() < end):
                 await act()
                 count += 1
-            return (used() - before) / count * 1e6
+            own = 0 if pids else time.process_time() - own
+            after = machine.run_seconds(self._counted(pids))
+            others = sum(used - before.get(pid, 0) for pid, used in after.items())
+            return (own + others) / count * 1e6
 
         return measure
 
-    def database_seconds(self) -> float:
-        """The processor time that PostgreSQL has used, with all its processes."""
-        pid = int((self.postgres.folder / "data" / "postmaster.pid").read_text().split()[0])
-        while True:
-            try:
-                return machine.cpu_seconds(machine.family(pid), with_ended=True)
-            except OSError:  # one of them ended meanwhile
-                continue
+    def _counted(self, pids: Sequence[int]) -> list[int]:
+        """Those processes, and all of PostgreSQL."""
+        status = self.postgres.folder / "data" / "postmaster.pid"
+        return [*pids, *machine.family(int(status.read_text().split()[0]))]
 
     def add(
         self, axis: str, name: str, size: int, measure: Measure, *, must_be_flat: bool = True
@@ -177,7 +162,8 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("axes", nargs="*", metavar="axis", help=", ".join(AXES))
     parser.add_argument("--most", type=int, default=10**6, help="rows of the largest table")
     parser.add_argument("--rounds", type=int, default=5, help="of which the median counts")
-    parser.add_argument("--seconds", type=int, default=1, help="that each burst of load lasts")
+    parser.add_argument("--requests", type=int, default=200, help="of each point in each round")
+    parser.add_argument("--seconds", type=int, default=5, help="after which slow ones end earlier")
     parser.add_argument("--output", default="benchmarks/results", help="folder for JSON and plot")
     arguments = parser.parse_args(words)
     if unknown := set(arguments.axes) - set(AXES):
@@ -190,7 +176,7 @@ async def _axis(axis: str, arguments: argparse.Namespace) -> list[Curve]:
         postgres = stack.enter_context(PostgresServer())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sizes = [10**power for power in range(3, 9) if 10**power <= arguments.most]
-        ground = Ground(stack, postgres, folder, arguments.seconds, sizes)
+        ground = Ground(stack, postgres, folder, arguments.requests, arguments.seconds, sizes)
         base = await ground.base("PostgreSQL")
         await base.run("ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()")
         await AXES[axis](ground)
