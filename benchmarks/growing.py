@@ -25,7 +25,7 @@ from backstay.features.access.commands.members import AssignRole
 from backstay.features.access.commands.roles import CreateRole
 from backstay.features.access.queries.permissions import ListPermissions
 from backstay.features.auth.queries import GetPrincipal
-from backstay.features.system.schemas import Pong
+from backstay.features.system.schemas import Alive
 from backstay.web.routes import Routes
 from benchmarks import filling
 from benchmarks.filling import Base, Person
@@ -181,14 +181,14 @@ def _further() -> list[Feature]:
 
 def _feature(name: str, count: int) -> Feature:
     """A feature with one query and so many routes to it."""
-    query: type[Query[Pong]] = type(
+    query: type[Query[Alive]] = type(
         f"Ping{name.title()}",
-        (Query[Pong],),
+        (Query[Alive],),
         {"permission": PUBLIC, "__module__": name, "__doc__": "Answers."},
     )
 
-    async def answer(query: Any) -> Pong:
-        return Pong()
+    async def answer(query: Any) -> Alive:
+        return Alive()
 
     answer.__annotations__["query"] = query
     answer.__name__ = f"ping_{name}"

@@ -71,7 +71,7 @@ class Ground:
         """A server without a cache; ``variables`` are set for it besides the settings."""
         stage = Stage(base.environ, *[""] * 9)
         variables = {"CACHE_TTL_SECONDS": "0"} | variables
-        return self.stack.enter_context(serving(target, stage, "--factory", **variables))
+        return self.stack.enter_context(serving(target, stage, "--factory", workers=1, **variables))
 
     def asked(self, server: Server, request: Request) -> Measure:
         """What one request costs: one after the other, each to its end."""
