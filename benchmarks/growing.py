@@ -191,7 +191,7 @@ def _feature(name: str, count: int) -> Feature:
         return Alive()
 
     answer.__annotations__["query"] = query
-    answer.__name__ = f"ping_{name}"
+    answer.__name__, answer.__module__ = f"ping_{name}", name
     module = ModuleType(name)
     vars(module).update({query.__name__: query, answer.__name__: handles(query)(answer)})
     table = Routes(f"/{name}", tag=name)

@@ -32,7 +32,7 @@ def test_sizes_are_short() -> None:
     ]  # fmt: skip
 
 
-def test_a_plot_has_a_line_per_curve_and_distances_by_powers() -> None:
+def test_a_plot_has_a_line_per_curve() -> None:
     curves = [curve(100, 110, 200), curve(100, 1000, 90_000, must_be_flat=False)]
     drawn = ElementTree.fromstring(plot(curves))
     lines = drawn.findall(".//{*}polyline")
