@@ -45,7 +45,7 @@ async def test_the_partitioned_trail_is_written_and_purged(
     psql: "asyncpg.Connection[asyncpg.Record]", backstay: Backstay
 ) -> None:
     prepare, divide, add, drop, vacuum = re.findall(
-        r"^```sql\n(.*?)^```", page("scale"), re.DOTALL | re.MULTILINE
+        r"^```postgresql\n(.*?)^```", page("scale"), re.DOTALL | re.MULTILINE
     )
     await psql.execute(OLD, first_id_at(datetime.now(UTC) - timedelta(days=400)))
     for block in (prepare, divide, add, add, vacuum):
