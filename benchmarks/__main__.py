@@ -12,9 +12,11 @@ from rich.progress import Progress
 
 from backstay.testing.postgres_server import PostgresServer
 from benchmarks import (
+    against,
     copying,
     crowd,
     generated,
+    growth,
     idle,
     jobs,
     machine,
@@ -47,10 +49,14 @@ from benchmarks.measuring import Plan, Summary
 from benchmarks.stage import ROWS, prepare
 
 EMPTY_JOBS, WAITING_JOBS = 2000, 300
+COMMANDS = {"against": against.main, "growth": growth.main}
+"""The measurements with arguments of their own."""
 
 
 def main() -> int:
     """Measure what is named, or everything; print, and write JSON and plots."""
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        return COMMANDS[sys.argv[1]](sys.argv[2:])
     arguments = _arguments()
     summaries: dict[str, Summary] = {}
     if not arguments.cases or set(arguments.cases) - ALONE:

@@ -35,7 +35,7 @@ def measure(url: str, folder: Path, plan: Plan) -> Results:
     asyncio.run(_copy_items(url))
     path = os.pathsep.join([stage.environ["PYTHONPATH"], str(project), str(project / "src")])
     results: Results = defaultdict(list)
-    with serving("served:app", stage, CACHE_TTL_SECONDS="0", PYTHONPATH=path) as server:
+    with serving("served:app", stage.environ, CACHE_TTL_SECONDS="0", PYTHONPATH=path) as server:
         for number in range(plan.rounds):
             for case in (case for case in CASES if case.name in MEASURED):
                 for entity, name in (("items", written(case.name)), ("notes", made(case.name))):

@@ -70,16 +70,16 @@ def _servers(database: str, stage: Stage) -> Iterator[Servers]:
     bare = BARE[database]
     with ExitStack() as held:
         started = {
-            "uncached": serving(OURS, stage, "--factory", CACHE_TTL_SECONDS="0"),
-            "cached": serving(OURS, stage, "--factory"),
-            "bare": serving(bare, stage),
-            "floor": serving(bare, stage, BARE_FLOOR="1"),
+            "uncached": serving(OURS, stage.environ, "--factory", CACHE_TTL_SECONDS="0"),
+            "cached": serving(OURS, stage.environ, "--factory"),
+            "bare": serving(bare, stage.environ),
+            "floor": serving(bare, stage.environ, BARE_FLOOR="1"),
         }
         if database == POSTGRESQL:
             url = held.enter_context(ValkeyServer()).url
             started |= {
-                "far": serving("benchmarks.ours:far", stage, "--factory", REDIS_URL=url),
-                "unlimited": serving(OURS, without_limits(stage), "--factory"),
+                "far": serving("benchmarks.ours:far", stage.environ, "--factory", REDIS_URL=url),
+                "unlimited": serving(OURS, without_limits(stage).environ, "--factory"),
             }
         yield {name: held.enter_context(server) for name, server in started.items()}
 

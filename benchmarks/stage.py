@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection
@@ -47,6 +47,8 @@ CHANGED = 1000
 """How many items are changed by turns, so that no two requests wait for one row."""
 REFRESHED = 20_000
 """How many sessions are there to be refreshed, each once: a client does it every ten minutes."""
+PATIENCE = 120
+"""Seconds in which a server starts or ends, also on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ async def _join_roles(backstay: Backstay, user_id: UUID) -> None:
 
 @contextmanager
 def serving(
-    target: str, stage: Stage, *options: str, workers: int = 1, **variables: str
+    target: str, environ: Mapping[str, str], *options: str, workers: int = 1, **variables: str
 ) -> Iterator[Server]:
     """A granian on the server's processors, one per worker; ended with the block."""
     port = _free_port()
@@ -198,8 +200,8 @@ def serving(
     command += ["--port", str(port), "--loop", "uvloop", "--log-level", "error", *options, target]
     process = subprocess.Popen(
         command,
-        env=stage.environ | variables,
-        cwd=stage.environ["HOME"],
+        env={**environ, **variables},
+        cwd=environ["HOME"],
     )
     os.sched_setaffinity(process.pid, machine.server_cores(workers))
     try:
@@ -208,11 +210,11 @@ def serving(
         yield Server(base, machine.family(process.pid))
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 def _wait_for(base: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         connection = HTTPConnection(base.removeprefix("http://"), timeout=5)
         try:

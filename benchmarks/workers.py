@@ -67,7 +67,7 @@ def comparisons(database: str, summary: Summary) -> list[str]:
 
 def _round(database: str, stage: Stage, seconds: int, side: str, workers: int) -> Summary:
     target, options = (BARE[database], ()) if side else (OURS, ("--factory",))
-    with serving(target, stage, *options, workers=workers, CACHE_TTL_SECONDS="0") as server:
+    with serving(target, stage.environ, *options, workers=workers, CACHE_TTL_SECONDS="0") as server:
         found: Summary = {}
         for name in MEASURED[database]:
             case = replace(_BY_NAME[name], connections=CONNECTIONS)

@@ -29,6 +29,7 @@ _GUIDES = [
         "move-database",
         "deploy",
         "production",
+        "scale",
         "doctor",
         "maintenance",
         "upgrade",

@@ -34,6 +34,10 @@ Part = tuple[str, str, str]
 _PACKAGE = __name__.partition(".")[0]
 _HOME = Path(sys.modules[_PACKAGE].__path__[0])
 _SQLITE_INDEXES = text("SELECT name FROM sqlite_master WHERE type = 'index'")
+_PARTITIONS = text(
+    "SELECT relname FROM pg_class WHERE relispartition AND relkind IN ('r', 'p') "
+    "AND relnamespace = current_schema()::regnamespace"
+)
 _LEFT = "The column {} is in no model any more: it is left until a migration drops it."
 _VERSIONS, _CHECK = "alembic_version", "check_constraint"
 
@@ -59,6 +63,7 @@ class Comparison:
         additions: what no history made either.
         left: columns of the form ``table.column`` that the models no longer have, where rows can be
             written all the same: the code that runs before a column is dropped has none any more.
+        partitions: tables of PostgreSQL that are not compared: they are parts of another table.
     """
 
     histories: Histories
@@ -66,6 +71,7 @@ class Comparison:
     makers: Makers
     additions: set[Part] = field(default_factory=set)
     left: list[str] = field(default_factory=list)
+    partitions: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, histories: Histories, *labels: str) -> "Comparison":
@@ -84,6 +90,8 @@ class Comparison:
 
     def drift(self, connection: Connection) -> list[str]:
         """The differences that matter, in words; `remarks` tells the others."""
+        if connection.dialect.name == "postgresql":
+            self.partitions.update(connection.scalars(_PARTITIONS))
         with worded(), quiet():
             context = MigrationContext.configure(connection, opts=self.options)
             found = _flat(compare_metadata(context, Base.metadata))
@@ -123,6 +131,8 @@ class Comparison:
     ) -> bool:
         table = (item if kind == "table" else item.table).name
         owner = self._owner(table)
+        if table in self.partitions:
+            return False
         if not reflected or other is not None:
             return owner in self.wanted
         columns = ",".join(item.columns.keys()) if "constraint" in kind else ""
