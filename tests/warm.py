@@ -1,0 +1,100 @@
+"""Runs Python modules in forks of one process that has imported the package already.
+
+A command of Backstay takes a second of processor time, nearly all of it for imports. Here they
+are made once for each test process; what runs in a fork has its own folder, environment, arguments
+and channels, and ends as a process does.
+
+What a test shows about imports, or about servers, needs a process that begins with none.
+"""
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any
+
+from backstay.blueprints import scratch
+from backstay.features import STANDARD
+from backstay.settings.ejected import FEATURES
+
+_FIRST = (
+    "alembic.autogenerate",
+    "alembic.command",
+    "backstay.application",
+    "backstay.cli",
+    "backstay.composition.http",
+    "backstay.db.migrate",
+    *(f"backstay.features.{each.name}" for each in STANDARD),
+    "sqlalchemy.dialects.postgresql.asyncpg",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+)
+"""What is imported before the first fork, with all that these import."""
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(list(_FIRST))
+
+
+def run(
+    arguments: Sequence[str], folder: Path, environ: Mapping[str, str], *, seconds: float
+) -> "subprocess.CompletedProcess[str]":
+    """Run ``python -m`` with these arguments to its end; there is nothing for it to read.
+
+    A project with ejected features gets a process that begins with no imports: its features stand
+    in place of those of the package, which must not be loaded before.
+
+    Raises:
+        subprocess.TimeoutExpired: it has not ended after so many seconds, and was killed.
+    """
+    command = [sys.executable, "-m", *arguments]
+    if any(folder.glob(f"src/*/ejected/{FEATURES}")):
+        return subprocess.run(
+            command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=seconds, check=False,
+        )  # fmt: skip
+    with TemporaryDirectory() as told:
+        out, err = Path(told) / "out", Path(told) / "err"
+        given = (list(arguments), folder, dict(environ), out, err)
+        process = _FORKS.Process(target=_become, args=given)
+        process.start()
+        process.join(seconds)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(command, seconds)
+        said, complained = (path.read_text("utf-8") for path in (out, err))
+        return subprocess.CompletedProcess(command, process.exitcode, said, complained)
+
+
+def try_projects_warm() -> None:
+    """Let what this process adds to projects be tried in forks, too."""
+
+    def run_warm(command: Sequence[str], **options: Any) -> Any:
+        if list(command[:2]) != [sys.executable, "-m"]:
+            return subprocess.run(command, check=False, **options)
+        return run(command[2:], options["cwd"], options["env"], seconds=options["timeout"])
+
+    vars(scratch)["subprocess"] = SimpleNamespace(run=run_warm, DEVNULL=subprocess.DEVNULL)
+
+
+def _become(
+    arguments: list[str], folder: Path, environ: dict[str, str], out: Path, err: Path
+) -> None:
+    for number, path in ((1, out), (2, err)):
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT)
+        os.dup2(opened, number)
+        os.close(opened)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv = arguments
+    paths = environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [str(folder), *filter(None, paths)]
+    try:
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()
