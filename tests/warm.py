@@ -75,7 +75,7 @@ def try_projects_warm() -> None:
 
     def run_warm(command: Sequence[str], **options: Any) -> Any:
         if list(command[:2]) != [sys.executable, "-m"]:
-            return subprocess.run(command, check=False, **options)
+            return subprocess.run(command, **options)  # noqa: PLW1510 - it is in the options
         return run(command[2:], options["cwd"], options["env"], seconds=options["timeout"])
 
     vars(scratch)["subprocess"] = SimpleNamespace(run=run_warm, DEVNULL=subprocess.DEVNULL)

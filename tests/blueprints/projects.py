@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -135,6 +136,21 @@ class Shop:
     def shell(self, script: str) -> str:
         """What a script of the shell says."""
         return self._done(["bash", "-c", script]).stdout
+
+    def follow(self, lines: str) -> str:
+        """What the lines of a guide say, each as its program says it: a guide has simple ones."""
+        told = ""
+        for line in filter(None, lines.splitlines()):
+            program, *arguments = shlex.split(line)
+            if program == "pytest":
+                told += self.python(program, *arguments)
+            elif program != "backstay":
+                told += self.shell(line)
+            elif arguments[0] in {"add", "remove"}:
+                told += self.command(*arguments)
+            else:
+                told += self.backstay(*arguments)
+        return told
 
     def python(self, *arguments: str, **environ: str) -> str:
         """What a tool says that is run as a module."""

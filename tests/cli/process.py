@@ -17,6 +17,7 @@ from backstay.db import sqlite
 from backstay.db.sqlite import first_sound
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import LIMIT, until
+from tests import warm
 from tests.patient import PATIENT
 
 COMMAND = [sys.executable, "-m", "backstay"]
@@ -66,6 +67,16 @@ def run(
         timeout=float(seconds),
         check=False,
     )
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def run_warm(folder: Path, *arguments: str, **variables: str) -> Result:
+    """The same with a command that is not about its start: in a fork, which costs little."""
+    given = environ(**variables)
+    if given.get("COVERAGE_PROCESS_CONFIG"):  # which measures only processes of their own
+        return run(folder, *arguments, **variables)
+    done = warm.run(("backstay", *arguments), folder, given, seconds=LIMIT)
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     return Result(done.returncode, done.stdout, done.stderr)
 
