@@ -4,16 +4,18 @@ A command of Backstay takes a second of processor time, nearly all of it for imp
 are made once for each test process; what runs in a fork has its own folder, environment, arguments
 and channels, and ends as a process does.
 
-What a test shows about imports, or about servers, needs a process that begins with none.
+What a test shows about imports, or about what a process holds, needs one that begins with none.
 """
 
 import atexit
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -36,7 +38,7 @@ _FIRST = (
 )
 """What is imported before the first fork, with all that these import."""
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(list(_FIRST))
+_FORKS.set_forkserver_preload([*_FIRST, __name__])
 
 
 def run(
@@ -57,17 +59,71 @@ def run(
             text=True, timeout=seconds, check=False,
         )  # fmt: skip
     with TemporaryDirectory() as told:
-        out, err = Path(told) / "out", Path(told) / "err"
-        given = (list(arguments), folder, dict(environ), out, err)
-        process = _FORKS.Process(target=_become, args=given)
-        process.start()
-        process.join(seconds)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            raise subprocess.TimeoutExpired(command, seconds)
-        said, complained = (path.read_text("utf-8") for path in (out, err))
-        return subprocess.CompletedProcess(command, process.exitcode, said, complained)
+        program = Program(arguments, folder, environ, Path(told))
+        try:
+            code = program.wait(seconds)
+        finally:
+            program.kill()
+        said, complained = (Path(told, name).read_text("utf-8") for name in ("out", "err"))
+        return subprocess.CompletedProcess(command, code, said, complained)
+
+
+class Program:
+    """``python -m`` with these arguments, running in a fork; like a `subprocess.Popen`.
+
+    It writes to the files ``out`` and ``err`` of a folder.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environ: Mapping[str, str],
+        told: Path,
+        *,
+        leads_session: bool = False,
+    ) -> None:
+        for name in ("out", "err"):
+            (told / name).write_bytes(b"")
+        given = (list(arguments), folder, dict(environ), told, leads_session)
+        self.args = [sys.executable, "-m", *arguments]
+        self._process = _FORKS.Process(target=_become, args=given)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process, also if that has executed another program since."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """How it ended: as of a `subprocess.Popen`; None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, seconds: float | None = None) -> int:
+        """Wait for its end.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not ended after so many seconds.
+        """
+        self._process.join(seconds)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(self.args, seconds or 0)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
 
 
 def try_projects_warm() -> None:
@@ -82,10 +138,12 @@ def try_projects_warm() -> None:
 
 
 def _become(
-    arguments: list[str], folder: Path, environ: dict[str, str], out: Path, err: Path
+    arguments: list[str], folder: Path, environ: dict[str, str], told: Path, leads_session: bool
 ) -> None:
-    for number, path in ((1, out), (2, err)):
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT)
+    if leads_session:
+        os.setsid()
+    for number, name in ((1, "out"), (2, "err")):
+        opened = os.open(told / name, os.O_WRONLY)
         os.dup2(opened, number)
         os.close(opened)
     os.chdir(folder)
