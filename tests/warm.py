@@ -33,10 +33,14 @@ _FIRST = (
     "backstay.composition.http",
     "backstay.db.migrate",
     *(f"backstay.features.{each.name}" for each in STANDARD),
+    "httpx",
+    "pytest",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.dialects.sqlite.aiosqlite",
 )
 """What is imported before the first fork, with all that these import."""
+_WITHOUT = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
+"""To pytest: plugins that are installed here and in no project."""
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([*_FIRST, __name__])
 
@@ -52,6 +56,8 @@ def run(
     Raises:
         subprocess.TimeoutExpired: it has not ended after so many seconds, and was killed.
     """
+    if arguments[0] == "pytest":
+        arguments = (*arguments, *_WITHOUT)
     command = [sys.executable, "-m", *arguments]
     if any(folder.glob(f"src/*/ejected/{FEATURES}")):
         return subprocess.run(
