@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from backstay.blueprints import scratch
-from backstay.features import STANDARD
+from backstay.features import FOUNDATION
 from backstay.settings.ejected import FEATURES
 
 _FIRST = (
@@ -32,13 +32,14 @@ _FIRST = (
     "backstay.cli",
     "backstay.composition.http",
     "backstay.db.migrate",
-    *(f"backstay.features.{each.name}" for each in STANDARD),
+    *(f"backstay.features.{each.name}" for each in FOUNDATION),
     "httpx",
     "pytest",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.dialects.sqlite.aiosqlite",
 )
-"""What is imported before the first fork, with all that these import."""
+"""What is imported before the first fork, with all that these import; no feature is among it that
+an application may leave out, since it is not loaded then."""
 _WITHOUT = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
 """To pytest: plugins that are installed here and in no project."""
 _FORKS = multiprocessing.get_context("forkserver")
