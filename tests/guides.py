@@ -93,7 +93,7 @@ def run(folder: Path, *arguments: str, check: bool = True, **variables: str) -> 
         "COLUMNS": "200",
         **variables,
     }
-    done = warm.run(arguments, folder, environ, seconds=LIMIT)
+    done = warm.run(arguments, folder, environ, seconds=10 * LIMIT)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -60,7 +60,8 @@ def run(
     if arguments[0] == "pytest":
         arguments = (*arguments, *_WITHOUT)
     command = [sys.executable, "-m", *arguments]
-    if any(folder.glob(f"src/*/ejected/{FEATURES}")):
+    is_measured = environ.get("COVERAGE_PROCESS_CONFIG")  # by coverage, from its start on
+    if is_measured or any(folder.glob(f"src/*/ejected/{FEATURES}")):
         return subprocess.run(
             command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=seconds, check=False,

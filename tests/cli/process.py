@@ -77,8 +77,6 @@ def run(
 def run_warm(folder: Path, *arguments: str, **variables: str) -> Result:
     """The same with a command that is not about its start: in a fork, which costs little."""
     given = environ(**variables)
-    if given.get("COVERAGE_PROCESS_CONFIG"):  # which measures only processes of their own
-        return run(folder, *arguments, **variables)
     done = warm.run(("backstay", *arguments), folder, given, seconds=LIMIT)
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     return Result(done.returncode, done.stdout, done.stderr)
