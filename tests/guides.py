@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 from backstay.application import Application
 from backstay.core.feature import Feature
 from backstay.testing.waiting import LIMIT
+from tests import warm
 from tests.architecture.tree import ROOT
 
 _BLOCK = re.compile(r"(?:^`([\w./-]+)`\n\n)?^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -93,15 +93,7 @@ def run(folder: Path, *arguments: str, check: bool = True, **variables: str) -> 
         "COLUMNS": "200",
         **variables,
     }
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=folder,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT,
-    )
+    done = warm.run(arguments, folder, environ, seconds=10 * LIMIT)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

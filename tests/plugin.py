@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from backstay.composition import http, wiring
 from backstay.core.startup import settle_memory
 from backstay.db import engine, sqlite
-from tests import selection
+from tests import selection, warm
 from tests.files import affected
 
 SELDOM = 200_000
@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(number, signal.SIG_DFL)  # servers under test obey them
     _compile_once()
     _check_once()
+    warm.try_projects_warm()
     if config.getoption("--affected-sqlite"):
         vars(sqlite)["in_use"] = affected
     if config.getoption("--quick"):

@@ -1,7 +1,6 @@
 """The guides "Add an entity" and "Add a part" work as they are written."""
 
 import re
-import sys
 from pathlib import Path
 
 from tests.architecture.tree import ROOT
@@ -14,11 +13,6 @@ BLOCK = r"^```(sh|json)\n(.*?)^```"
 def follow(guide: str, tmp_path: Path) -> Shop:
     """A project in which the blocks of a guide were run."""
     shop = Shop(tmp_path / "shop")
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in ("backstay", "pytest"):
-        (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -m {name} "$@"\n')
-        (tools / name).chmod(0o755)
     shop.git("config", "user.name", "Ann")
     shop.git("config", "user.email", "ann@example.org")
     for kind, text in re.findall(
@@ -27,7 +21,7 @@ def follow(guide: str, tmp_path: Path) -> Shop:
         if kind == "json":
             (shop.root / "entities.json").write_text(text)
         else:
-            shop.shell(f'set -e; PATH="{tools}:$PATH"\n{text}')
+            shop.follow(text)
     return shop
 
 

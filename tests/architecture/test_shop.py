@@ -1,11 +1,8 @@
 """The shop in `examples/` is a project as a user has one: typed, tested, on the public names."""
 
 import ast
-import json
 import os
-import sys
 from collections.abc import Iterator
-from os.path import relpath
 from pathlib import Path
 
 from tests.architecture.tree import ROOT
@@ -65,23 +62,6 @@ def test_the_shop_with_another_resource_is_green_everywhere(tmp_path: Path) -> N
     assert "skipped" not in passed
     tests = sum(content.count(b"async def test_") for content in after.values())
     assert int(passed.split(" passed")[0].split()[-1]) >= 2 * tests
-
-
-def test_pyright_finds_nothing(tmp_path: Path) -> None:
-    include = [relpath(SHOP / name, tmp_path) for name in ("src", "tests")]
-    settings = {
-        "include": [*include, "wrong.py"],
-        "extraPaths": [relpath(path, tmp_path) for path in (SHOP / "src", ROOT / "src")],
-        "typeCheckingMode": "strict",
-    }
-    (tmp_path / "wrong.py").write_text("from shop.features.orders.model import Nothing")
-    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
-    told = run(
-        tmp_path, "pyright", "--project", str(tmp_path), "--pythonpath", sys.executable, check=False
-    )
-    errors = [line for line in told.splitlines() if "error:" in line]
-    assert errors, told
-    assert all("wrong.py" in line for line in errors), told
 
 
 def test_the_shop_imports_public_names_only() -> None:

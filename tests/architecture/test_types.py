@@ -1,4 +1,7 @@
-"""Shows that type checkers hold a handler to its message, its row, and the result."""
+"""Shows that type checkers hold a handler to its message, its row, and the result.
+
+Pyright finds nothing else in the shop of `examples/`; `make types` looks at that with mypy.
+"""
 
 import json
 import re
@@ -13,6 +16,7 @@ import pytest
 from backstay.web.route_spec import RouteOptions, RouteSpec
 from tests.architecture.tree import ROOT
 
+SHOP = ROOT / "examples" / "shop"
 SNIPPET = """
 from typing import Annotated
 
@@ -165,14 +169,20 @@ def mypy(path: Path) -> tuple[set[int], str]:
 
 
 def pyright(path: Path) -> tuple[set[int], str]:
-    """The lines of a file that pyright refuses, and its report."""
-    settings = {"include": [str(path)], "extraPaths": [str(ROOT / "src")]}
+    """The lines of a file that pyright refuses, and its report; it refuses nothing of the shop."""
+    sources = [SHOP / "src", ROOT / "src"]
+    settings = {
+        "include": [str(path), str(SHOP / "src"), str(SHOP / "tests")],
+        "extraPaths": list(map(str, sources)),
+    }
     config = path.with_name("pyrightconfig.json")
     config.write_text(
         json.dumps(settings | {"pythonVersion": "3.11", "typeCheckingMode": "strict"})
     )
     report = _report("pyright", "--project", str(config), "--pythonpath", sys.executable)
-    return {int(n) for n in re.findall(r"\.py:(\d+):\d+ - error", report)}, report
+    found = re.findall(r"(\w+\.py):(\d+):\d+ - error", report)
+    assert {name for name, _ in found} == {path.name}, report
+    return {int(number) for _, number in found}, report
 
 
 def _report(*command: str) -> str:

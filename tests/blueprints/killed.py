@@ -14,6 +14,7 @@ from pathlib import Path
 
 from backstay.blueprints.journal import finish, undo, unfinished
 from backstay.testing.waiting import LIMIT
+from tests import warm
 from tests.architecture.tree import ROOT
 from tests.blueprints.projects import Shop
 
@@ -48,10 +49,8 @@ class Victim(Shop):
 
     def die(self, call: Sequence[str], at: int) -> int:
         """How the command ends that is killed before an operation; -1 for none."""
-        command = [sys.executable, "-m", "tests.blueprints.dying", str(self.root), str(at), *call]
-        done = subprocess.run(
-            command, cwd=self.root, env=self.environ, capture_output=True, text=True, check=False
-        )
+        command = ("tests.blueprints.dying", str(self.root), str(at), *call)
+        done = warm.run(command, self.root, self.environ, seconds=LIMIT)
         assert done.returncode in (0, -signal.SIGKILL), done.stdout + done.stderr
         return done.returncode
 

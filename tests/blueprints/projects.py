@@ -3,10 +3,11 @@
 import fcntl
 import gc
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from backstay.blueprints.tree import Plan
 from backstay.cli import main
 from backstay.settings.project import find_project
 from backstay.testing.waiting import LIMIT
+from tests import warm
 from tests.architecture.tree import ROOT
 
 APPLICATION = '''"""The application."""
@@ -108,7 +110,7 @@ class Shop:
 
     def backstay(self, *arguments: str, code: int = 0, **environ: str) -> str:
         """What the command says, on either channel."""
-        done = self._done([sys.executable, "-m", "backstay", *arguments], code, environ)
+        done = self._module(("backstay", *arguments), code, environ)
         return done.stdout + done.stderr
 
     def command(self, *arguments: str, code: int = 0, **environ: str) -> str:
@@ -135,9 +137,24 @@ class Shop:
         """What a script of the shell says."""
         return self._done(["bash", "-c", script]).stdout
 
+    def follow(self, lines: str) -> str:
+        """What the lines of a guide say, each as its program says it: a guide has simple ones."""
+        told = ""
+        for line in filter(None, lines.splitlines()):
+            program, *arguments = shlex.split(line)
+            if program == "pytest":
+                told += self.python(program, *arguments)
+            elif program != "backstay":
+                told += self.shell(line)
+            elif arguments[0] in {"add", "remove"}:
+                told += self.command(*arguments)
+            else:
+                told += self.backstay(*arguments)
+        return told
+
     def python(self, *arguments: str, **environ: str) -> str:
         """What a tool says that is run as a module."""
-        return self._done([sys.executable, "-m", *arguments], 0, environ).stdout
+        return self._module(arguments, 0, environ).stdout
 
     def mypy(self, *arguments: str) -> str:
         """What mypy says; others wait meanwhile, and then know what it found out."""
@@ -162,8 +179,13 @@ class Shop:
             check=False,
             timeout=10 * LIMIT,
         )
-        assert done.returncode == code, done.stdout[-6000:] + done.stderr[-3000:]
-        return done
+        return _ended(done, code)
+
+    def _module(
+        self, arguments: Sequence[str], code: int, environ: dict[str, str]
+    ) -> "subprocess.CompletedProcess[str]":
+        given = self._environ(environ)
+        return _ended(warm.run(arguments, self.root, given, seconds=10 * LIMIT), code)
 
     def _environ(self, more: dict[str, str]) -> dict[str, str]:
         given = {"HOME": str(self.root), "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
@@ -174,6 +196,13 @@ class Shop:
         names = self.git("ls-files", "--cached", "--others", "--exclude-standard").splitlines()
         paths = (self.root / name for name in names)
         return {str(path): path.read_text("utf-8") for path in paths if path.is_file()}
+
+
+def _ended(
+    done: "subprocess.CompletedProcess[str]", code: int
+) -> "subprocess.CompletedProcess[str]":
+    assert done.returncode == code, done.stdout[-6000:] + done.stderr[-3000:]
+    return done
 
 
 def new_shop(folder: Path) -> Shop:

@@ -152,17 +152,17 @@ def test_a_dirty_tree_is_refused_unless_told(shop: Shop) -> None:
 )
 def test_what_cannot_be_is_refused(shop: Shop, command: tuple[str, ...], reason: str) -> None:
     code = 1 if reason.endswith("already") else 2
-    assert reason in " ".join(shop.backstay(*command, code=code).split())
+    assert reason in " ".join(shop.command(*command, code=code).split())
 
 
 def test_what_was_ejected_is_given_back(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     before = shop.files()
     for feature in ("items", "mail"):
-        shop.backstay("eject", feature)
+        shop.command("eject", feature)
         shop.commit()
     for feature in ("items", "mail"):
-        shop.backstay("uneject", feature)
+        shop.command("uneject", feature)
         shop.commit()
     after = shop.files()
     kept = str(tmp_path / ".blueprints" / ".gitignore")

@@ -54,7 +54,7 @@ def run(root: Path, *command: str | Path, code: int = 0) -> str:
         env=environ(*(root.parent / name for name in NAMES)),
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=10 * LIMIT,
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr

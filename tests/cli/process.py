@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import TypeAlias
 
 import httpx
 
@@ -17,6 +18,7 @@ from backstay.db import sqlite
 from backstay.db.sqlite import first_sound
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import LIMIT, until
+from tests import warm
 from tests.patient import PATIENT
 
 COMMAND = [sys.executable, "-m", "backstay"]
@@ -28,6 +30,8 @@ KEPT = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_STA
 KEYS = {
     name: token_urlsafe(48) for name in ("SECURITY_SECRET_KEY", "SECURITY_REFRESH_TOKEN_SECRET")
 }
+Process: TypeAlias = "subprocess.Popen[str] | warm.Program"
+"""What runs."""
 WELL = "degraded" if first_sound(sqlite.installed()).is_affected else "ok"
 """The /health status of a healthy process: `degraded` if the only SQLite can corrupt files."""
 
@@ -70,11 +74,19 @@ def run(
     return Result(done.returncode, done.stdout, done.stderr)
 
 
+def run_warm(folder: Path, *arguments: str, **variables: str) -> Result:
+    """The same with a command that is not about its start: in a fork, which costs little."""
+    given = environ(**variables)
+    done = warm.run(("backstay", *arguments), folder, given, seconds=LIMIT)
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
 @dataclass
 class Server:
     """A running server."""
 
-    process: subprocess.Popen[str]
+    process: Process
     folder: Path
     client: httpx.Client
     is_broken: bool = False
@@ -120,16 +132,8 @@ def serving(
 ) -> Iterator[Server]:
     """Start a server and wait until it answers; it is stopped in the end."""
     port = int(variables.get("SERVER_PORT") or free_port())
-    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
-        process = subprocess.Popen(
-            [*command, "serve", "--port", str(port), *arguments],
-            cwd=folder,
-            env=environ(**PATIENT | variables),
-            stdout=out,
-            stderr=err,
-            text=True,
-            start_new_session=True,
-        )
+    given = ("serve", "--port", str(port), *arguments)
+    process = start(folder, (*command, *given), environ(**PATIENT | variables))
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LIMIT) as client:
         server = Server(process, folder, client)
         try:
@@ -145,6 +149,26 @@ def serving(
     assert server.is_broken or "Traceback" not in server.printed, server.printed
 
 
+def start(folder: Path, command: Sequence[str], given: dict[str, str]) -> Process:
+    """Start a command that leads a session; it writes to the files `out` and `err`.
+
+    Backstay's own runs in a fork, which costs little: a server soon executes its supervisor, which
+    begins with no imports, as its workers do.
+    """
+    if list(command[:3]) == COMMAND and not given.get("COVERAGE_PROCESS_CONFIG"):
+        return warm.Program(command[2:], folder, given, folder, leads_session=True)
+    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=given,
+            stdout=out,
+            stderr=err,
+            text=True,
+            start_new_session=True,
+        )
+
+
 def _has_started(server: Server) -> bool:
     """A server that is not ready yet refuses connections: neither an empty answer nor a reset."""
     assert server.process.poll() is None, server.printed
@@ -154,7 +178,7 @@ def _has_started(server: Server) -> bool:
         return False
 
 
-def _is_gone(process: "subprocess.Popen[str]") -> bool:
+def _is_gone(process: Process) -> bool:
     """Send the stop signal again: from the second time on the server does not drain."""
     process.terminate()
     return process.poll() is not None

@@ -10,7 +10,7 @@ from backstay.blueprints.kinds import KINDS
 from backstay.blueprints.project import ProjectOptions, render_project
 from backstay.blueprints.records import record_of
 from backstay.blueprints.tree import Plan
-from tests.cli.process import environ, run
+from tests.cli.process import environ, run_warm
 
 COMPOSE = "deploy/compose.yaml"
 
@@ -31,7 +31,7 @@ def commit(root: Path, *first: str) -> None:
 
 def init(project: Path, *arguments: str, code: int = 0, **variables: str) -> str:
     path = f"{project / 'src'}:{environ()['PYTHONPATH']}"
-    done = run(project, "deploy", "init", *arguments, PYTHONPATH=path, **variables)
+    done = run_warm(project, "deploy", "init", *arguments, PYTHONPATH=path, **variables)
     assert done.code == code, done.errors
     return done.output + done.errors
 
@@ -96,4 +96,4 @@ def test_what_is_wrong_is_told_and_nothing_is_written(project: Path) -> None:
 
 
 def test_without_a_project_nothing_is_deployed(tmp_path: Path) -> None:
-    assert "is in no project" in run(tmp_path, "deploy", "init").errors
+    assert "is in no project" in run_warm(tmp_path, "deploy", "init").errors

@@ -16,7 +16,7 @@ from backstay.cli import doctor
 from backstay.cli.checks import CHECKS, Subject
 from backstay.testing.waiting import LIMIT
 from tests.cli.conftest import Call
-from tests.cli.process import COMMAND, KEYS, Result, environ, run
+from tests.cli.process import COMMAND, KEYS, Result, environ, run_warm
 
 SOUND = {"note", "ok"}
 
@@ -25,8 +25,8 @@ SOUND = {"note", "ok"}
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with its database."""
     folder = tmp_path_factory.mktemp("doctor")
-    assert run(folder, "new", "shop", "--bare").code == 0
-    assert run(folder / "shop", "db", "upgrade").code == 0
+    assert run_warm(folder, "new", "shop", "--bare").code == 0
+    assert run_warm(folder / "shop", "db", "upgrade").code == 0
     return folder / "shop"
 
 
@@ -39,7 +39,7 @@ def told(result: Result) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_a_project_that_is_well_is_told_so(shop: Path) -> None:
-    done = run(shop, "doctor")
+    done = run_warm(shop, "doctor")
     assert done.code == 0, done.output
     *lines, last = done.output.splitlines()
     groups = [line for line in lines if line and not line.startswith(" ")]
@@ -50,7 +50,7 @@ def test_a_project_that_is_well_is_told_so(shop: Path) -> None:
 
 
 def test_what_is_wrong_is_told_with_what_to_do(shop: Path) -> None:
-    faulty = run(shop, "doctor", "--json", SERVER_PORT="x", DB_URL="sqlite:///./other.db")
+    faulty = run_warm(shop, "doctor", "--json", SERVER_PORT="x", DB_URL="sqlite:///./other.db")
     assert faulty.code == 1
     report = json.loads(faulty.output)
     assert (report["version"], report["ok"]) == (1, False)
@@ -75,7 +75,7 @@ def test_open_conflicts_and_older_releases_are_told(shop: Path) -> None:
     [record] = (shop / ".blueprints" / "records").glob("*.json")
     text = record.read_text()
     record.write_text(text[:-9])
-    broken = run(shop, "doctor")
+    broken = run_warm(shop, "doctor")
     assert broken.code == 1
     assert "cannot be read" in broken.output
     record.write_text(json.dumps(json.loads(text) | {"release": "0.0.1"}))
@@ -83,7 +83,7 @@ def test_open_conflicts_and_older_releases_are_told(shop: Path) -> None:
     application = shop / "src" / "shop" / "application.py"
     code = application.read_text()
     application.write_text(f"from backstay import Gone\n{code}")  # as with a newer release
-    told = run(shop, "doctor")
+    told = run_warm(shop, "doctor")
     (shop / "README.md.conflict").unlink()
     record.write_text(text)
     application.write_text(code)

@@ -10,7 +10,7 @@ import pytest
 from backstay.testing import ADMIN_EMAIL, PASSWORD
 from backstay.testing.waiting import until
 from tests.cli.conftest import Call
-from tests.cli.process import Server, run, serving
+from tests.cli.process import Server, run_warm, serving
 from tests.features.steps import API, AUTH, bearer, needs
 
 ITEMS = f"{API}/items"
@@ -68,7 +68,7 @@ def test_a_killed_server_still_knows_of_maintenance(home: Path) -> None:
     with serving(home) as server:
         headers = sign_in(server)
         assert write(server, headers).status_code == 201
-        assert run(home, "maintenance", "on", "--reason", "We move.").code == 0
+        assert run_warm(home, "maintenance", "on", "--reason", "We move.").code == 0
         assert write(server, headers).status_code == 503
         server.stop(signal.SIGKILL, group=True)
     with serving(home) as server:
@@ -76,5 +76,5 @@ def test_a_killed_server_still_knows_of_maintenance(home: Path) -> None:
         assert (refused.status_code, refused.json()["detail"]) == (503, "We move.")
         assert server.client.get(ITEMS, headers=headers).status_code == 200
         assert "maintenance is on" in server.printed
-        assert run(home, "maintenance", "off").code == 0
+        assert run_warm(home, "maintenance", "off").code == 0
         until(lambda: write(server, headers).status_code == 201)

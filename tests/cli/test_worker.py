@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from backstay.testing import ADMIN_EMAIL, PASSWORD, settings_with
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import LIMIT, until
 from tests.cli.conftest import Call
-from tests.cli.process import COMMAND, NEVER, WELL, environ, serving
+from tests.cli.process import COMMAND, NEVER, WELL, Process, environ, serving, start
 from tests.features.steps import bearer, execute, needs
 
 pytestmark = needs("tasks")
@@ -65,18 +64,15 @@ def becomes(folder: Path, expected: str) -> None:
 
 
 @contextmanager
-def started(folder: Path, *options: str, **variables: str) -> "Iterator[subprocess.Popen[bytes]]":
+def started(folder: Path, *options: str, **variables: str) -> Iterator[Process]:
     """A running worker process, which is killed if the test fails."""
-    with (folder / "out").open("w") as out:
-        process = subprocess.Popen(
-            [*COMMAND, "worker", *options], cwd=folder, env=environ(**variables), stdout=out
-        )
-    with process:
-        try:
-            until(lambda: printed(folder) == "The worker runs jobs.\n")
-            yield process
-        finally:
-            process.kill()
+    process = start(folder, [*COMMAND, "worker", *options], environ(**variables))
+    try:
+        until(lambda: printed(folder) == "The worker runs jobs.\n")
+        yield process
+    finally:
+        process.kill()
+        process.wait(LIMIT)
 
 
 def printed(folder: Path) -> str:

@@ -31,7 +31,7 @@ from backstay.settings import Settings
 from backstay.testing import settings_with
 from backstay.testing.postgres_server import PostgresServer
 from backstay.testing.waiting import LIMIT, eventually, until
-from tests.cli.process import COMMAND, KEYS, Server, environ, run, serving
+from tests.cli.process import COMMAND, KEYS, Server, environ, run_warm, serving
 from tests.faults.two_servers import LISTENERS, PROMISED
 from tests.features.steps import API, AUTH, bearer
 from tests.services.valkey import ValkeyServer
@@ -97,7 +97,7 @@ class Drill:
 
     async def rounds(self, count: int) -> None:
         """Switch on and off so many times under load, then with each fault."""
-        assert run(self.folder, "db", "upgrade", **self.variables).code == 0
+        assert run_warm(self.folder, "db", "upgrade", **self.variables).code == 0
         with ExitStack() as stack:
             one, other = (stack.enter_context(self.server(name)) for name in ("one", "other"))
             stack.enter_context(worker(self.folder, self.variables))

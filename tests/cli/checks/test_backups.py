@@ -15,14 +15,12 @@ from backstay.core.clock import new_id
 from tests.cli.checks.looking import look, subject_of
 from tests.features.steps import execute
 
-NOW = datetime.now(UTC)
-
 
 async def told_of(subject: Subject, state: str, hours: float) -> str:
     """What is said of the latest backup once there is one like this."""
     subject.compose()
     assert subject.backstay is not None
-    then = NOW - timedelta(hours=hours)
+    then = datetime.now(UTC) - timedelta(hours=hours)
     row = {
         "id": new_id(), "name": "b", "location": "./b", "state": state, "reason": "", "size": 1,
         "seconds": 1.0, "started_at": then, "finished_at": then,

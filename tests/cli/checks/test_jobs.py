@@ -16,7 +16,10 @@ from backstay.jobs.tables import Job, Schedule
 from tests.cli.checks.looking import look, subject_of
 from tests.features.steps import execute
 
-AGO = datetime.now(UTC) - timedelta(hours=2)
+
+def ago() -> datetime:
+    """Two hours ago; not since this module was loaded, which may be long ago itself."""
+    return datetime.now(UTC) - timedelta(hours=2)
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ async def told_of(subject: Subject, check: str, state: str, **values: Any) -> st
     row = {
         "id": new_id(), "position": 1, "name": "PurgeJobs", "payload": "{}", "queue": "default",
         "state": state, "max_attempts": 3, "actor": "system", "request_id": "", "address": "",
-        "traceparent": "", "is_cancelled": False, "created_at": AGO, "due_at": AGO,
+        "traceparent": "", "is_cancelled": False, "created_at": ago(), "due_at": ago(),
     }  # fmt: skip
     await execute(subject.backstay, insert(Job).values(row | values))
     await subject.backstay.close()
@@ -45,7 +48,7 @@ async def test_jobs_that_nobody_claims_are_told(subject: Subject) -> None:
 
 
 async def test_jobs_that_were_given_up_are_told(subject: Subject) -> None:
-    failed = {"finished_at": AGO, "error_code": "mail.not_sent", "name": "SendMail"}
+    failed = {"finished_at": ago(), "error_code": "mail.not_sent", "name": "SendMail"}
     told = await told_of(subject, "failed", "failed", **failed)
     assert "within a day: 1 SendMail (mail.not_sent)." in told
     assert "backstay jobs retry --dead" in told
@@ -65,7 +68,7 @@ async def test_overdue_schedules_are_told(subject: Subject) -> None:
     assert (await look(subject, "jobs.schedules"))["jobs.schedules"].startswith("note: No worker")
     subject.compose()
     assert subject.backstay is not None
-    row = insert(Schedule).values(name="PurgeJobs", slot=AGO)
+    row = insert(Schedule).values(name="PurgeJobs", slot=ago())
     await execute(subject.backstay, row)
     await subject.backstay.close()
     told = (await look(subject, "jobs.schedules"))["jobs.schedules"]
