@@ -8,10 +8,11 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from rich.console import Console
 from rich.table import Table
@@ -21,7 +22,8 @@ from benchmarks import machine
 from benchmarks.cases import CASES
 from benchmarks.description import Unfit, read, requests
 from benchmarks.load import Measured, Request, burst
-from benchmarks.stage import prepare, reset, serving
+from benchmarks.rows import put_back
+from benchmarks.stage import prepare, serving
 
 EXAMPLE = Path(__file__).with_name("backstay.toml")
 OURS = {"me": "me", "item": "item", "list": "page", "create": "create"}
@@ -76,8 +78,7 @@ def _measured(
         with serving(*options, CACHE_TTL_SECONDS="0") as server:
             for number in range(rounds + 1):
                 for name, request in theirs.items():
-                    own = ours[OURS[name]](stage)
-                    own = replace(own, url=server.base + own.url)
+                    own, *_ = server.asked(ours[OURS[name]](stage))
                     found = {
                         f"ours {name}": _burst(own, server.pids, seconds),
                         f"theirs {name}": _burst(request, _family(pids), seconds),
@@ -85,7 +86,7 @@ def _measured(
                     for label, measured in found.items():
                         if number:  # the first round warms up
                             results[label].append(measured)
-                asyncio.run(reset(url))
+                asyncio.run(put_back(url, UUID(stage.busy_id)))
     return results
 
 

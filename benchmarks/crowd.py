@@ -90,7 +90,7 @@ def measure(rounds: int) -> Rows:
         def start(wait: str) -> Server:
             serve = serving(
                 "benchmarks.crowd:app",
-                stage,
+                stage.environ,
                 *SERVE,
                 CACHE_TTL_SECONDS="0",
                 LOG_LEVEL="CRITICAL",
@@ -184,7 +184,7 @@ def _cost(crowds: list[Crowd]) -> float:
 
 
 def _request(name: str, stage: Stage) -> bytes:
-    request = next(each for each in CASES if each.name == name).ours(stage)
+    request, *_ = next(each for each in CASES if each.name == name).ours(stage)
     return bytes_of(request.method, request.url, request.body, **request.headers)
 
 

@@ -20,7 +20,7 @@ from backstay.features.auth.commands.sign_in import Login
 from backstay.features.items.model import Item
 from backstay.features.users.commands.accounts import RegisterUser
 from backstay.settings import load_settings
-from benchmarks.jobs import Rest
+from benchmarks.job_runs import Rest
 from benchmarks.stage import PASSWORD, environ_for
 
 MADE = "made by the benchmark"

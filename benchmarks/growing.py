@@ -29,7 +29,7 @@ from backstay.features.system.schemas import Alive
 from backstay.web.routes import Routes
 from benchmarks import filling
 from benchmarks.filling import Base, Person
-from benchmarks.jobs import Rest, Store, rest, store
+from benchmarks.job_runs import Rest, Store, rest, store
 from benchmarks.load import Request
 from benchmarks.stage import PASSWORD
 

@@ -246,9 +246,9 @@ async def _measure(stage: Stage, rounds: int) -> tuple[Costs, float]:
                 found.clear()
             me = cases[0].bare
             assert me is not None
-            found["bare", "me"].append(await _drive(bare.app, me(stage), BATCH))
+            found["bare", "me"].append(await _drive(bare.app, me(stage)[0], BATCH))
             for case in cases:
-                request = case.ours(stage)
+                request, *_ = case.ours(stage)
                 found[case.name, CALL].append(await _drive(_trivial, request, BATCH))
                 plain = await _drive(apps[case.server, False], request, BATCH)
                 found[case.name, PLAIN].append(plain)
