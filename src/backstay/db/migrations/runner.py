@@ -7,12 +7,12 @@ import ast
 import re
 import traceback
 import warnings
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
@@ -275,7 +275,7 @@ def config_of(
 
     given = {"target_metadata": Base.metadata, "on_version_apply": note, **(options or {})}
     config = Config(
-        cmd_opts=Namespace(quiet=True), attributes={CONNECTION: connection, OPTIONS: given}
+        cmd_opts=SimpleNamespace(quiet=True), attributes={CONNECTION: connection, OPTIONS: given}
     )
     folders = "\n".join(str(history.folder) for history in histories)
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
