@@ -9,6 +9,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from backstay.core.startup import without_extras
+
 MAX_BYTES = 10 * 1024 * 1024
 KEPT = 5
 """How many old files are kept of each log."""
@@ -90,8 +92,8 @@ class LogFiles:
             file.close()
 
     def _file(self, folder: Path, name: str) -> logging.Handler:
-        # most servers log to standard output alone
-        from backstay.observability.rotated_file import RotatedFile  # noqa: PLC0415
+        with without_extras():
+            from backstay.observability.rotated_file import RotatedFile  # noqa: PLC0415
 
         path = folder / f"{name}.log"
         path.open("a").close()

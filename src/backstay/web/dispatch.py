@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from functools import cache, partial
 from typing import Any
 
+from fastapi.dependencies.utils import get_typed_signature
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -52,6 +53,7 @@ class Route(APIRoute):
             route = cls.__new__(cls)
             route._as_known_to_fastapi = known
             route.path, route.name = prefix + spec.path, spec.operation_id
+            route.endpoint = endpoint or _never_called
             route.methods, route.include_in_schema = {spec.method}, not spec.is_page
             route.path_regex, route.path_format, route.param_convertors = compile_path(route.path)
             route.app = route._application(prefix, respond) if respond else route._around(endpoint)
@@ -188,11 +190,15 @@ def _known_to_fastapi(
     )
 
 
-def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
-    """A function from whose signature FastAPI reads the parameters; it is never called."""
+async def _never_called(**_: Any) -> Response:
+    raise NotImplementedError
 
-    async def endpoint(**_: Any) -> Response:
-        raise NotImplementedError
+
+def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
+    """A function from whose signature FastAPI reads the parameters."""
+
+    async def endpoint() -> Response:
+        return await _never_called()
 
     endpoint.__signature__ = inspect.Signature(parameters.signature)  # type: ignore[attr-defined]
     endpoint.__name__ = spec.operation_id
@@ -203,7 +209,7 @@ def _takes_only_request(endpoint: Endpoint | None) -> bool:
     """Whether a custom endpoint needs no dependency solver."""
     if endpoint is None:
         return False
-    parameters = inspect.signature(endpoint, eval_str=True).parameters.values()
+    parameters = get_typed_signature(endpoint).parameters.values()
     return [each.annotation for each in parameters] == [Request]
 
 
