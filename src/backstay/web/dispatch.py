@@ -46,17 +46,19 @@ class Route(APIRoute):
         """The route for one row of the table."""
         parameters = Parameters(spec.message, spec.path_names, spec.method)
         known = cache(partial(_known_to_fastapi, cls, spec, parameters, prefix))
-        respond, endpoint = _responder(spec), spec.endpoint
-        if respond is None and not _takes_only_request(endpoint):
+        respond = _responder(spec)
+        if respond is None and not _takes_only_request(spec.endpoint):
             route = known()
         else:
             route = cls.__new__(cls)
             route._as_known_to_fastapi = known
             route.path, route.name = prefix + spec.path, spec.operation_id
-            route.endpoint = endpoint or _never_called
+            route.endpoint = spec.endpoint or _never_called
             route.methods, route.include_in_schema = {spec.method}, not spec.is_page
             route.path_regex, route.path_format, route.param_convertors = compile_path(route.path)
-            route.app = route._application(prefix, respond) if respond else route._around(endpoint)
+            route.app = (
+                route._application(prefix, respond) if respond else route._around(route.endpoint)
+            )
         route.spec, route.parameters = spec, parameters
         kept = spec.message.declared_cache()
         route.may_be_kept = respond is answer and kept is not None and kept.ttl != 0

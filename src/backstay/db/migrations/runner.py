@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
@@ -267,6 +266,8 @@ def config_of(
     options: dict[str, Any] | None = None,
 ) -> "Config":
     """The configuration of an Alembic command; ``applied`` receives the revisions it applies."""
+    from argparse import Namespace
+
     from alembic.config import Config
 
     def note(*, step: Any, **_: Any) -> None:
@@ -275,7 +276,7 @@ def config_of(
 
     given = {"target_metadata": Base.metadata, "on_version_apply": note, **(options or {})}
     config = Config(
-        cmd_opts=SimpleNamespace(quiet=True), attributes={CONNECTION: connection, OPTIONS: given}
+        cmd_opts=Namespace(quiet=True), attributes={CONNECTION: connection, OPTIONS: given}
     )
     folders = "\n".join(str(history.folder) for history in histories)
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
