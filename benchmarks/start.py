@@ -14,13 +14,52 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from backstay.cli import COMMANDS as NAMED
 from benchmarks import machine
 from tests.cli.process import COMMAND, KEYS, environ, run, serving
+from tests.server.one_worker import PROGRAM
 
 TYPES = ("granian", "uvicorn", "gunicorn")
 ADMIN = {"ADMIN_PASSWORD": "correct horse battery"}
 PRODUCTION = {"ENVIRONMENT": "production", "SERVER_DRAIN_SECONDS": "0", **ADMIN, **KEYS}
 COMMANDS = (("--help",), ("config",), ("db", "upgrade"), ("worker", "--drain"))
+LIBRARIES = "import fastapi, pydantic, sqlalchemy, sqlalchemy.ext.asyncio, sqlalchemy.orm"
+UNCOLLECTED = "import atexit, gc; gc.disable(); atexit.register(gc.freeze)"
+APPLICATION = """
+from backstay.core.startup import hurry_imports, without_extras
+hurry_imports()
+with without_extras():
+    import backstay.composition.http, backstay.features
+    backstay.features.STANDARD
+"""
+TYPER = f"""
+import typer
+app = typer.Typer()
+for name, text in {NAMED!r}.items():
+    app.command(name, help=text)(lambda host="", port=0: None)
+app(["--help"])
+"""
+PROJECT = {
+    "pyproject.toml": "[tool.backstay]\napp = 'shop:application'\n",
+    "shop.py": "from backstay import STANDARD, Application\n"
+    "application = Application('shop', features=STANDARD, migrations=None, templates=None)\n",
+}
+PROGRAMS = {
+    "libraries": LIBRARIES,
+    "uncollected libraries": f"{UNCOLLECTED}\n{LIBRARIES}",
+    "application": APPLICATION,
+    "worker until ready": PROGRAM,
+    "typer --help": TYPER,
+}
+"""Python programs that are compared with one another; "uncollected" ones start as Backstay does,
+without garbage collection."""
+RATIOS = (
+    ("application", "libraries"),
+    ("application", "uncollected libraries"),
+    ("worker until ready", "application"),
+    ("--help", "typer --help"),
+    ("--help in a project", "typer --help"),
+)
 
 
 class Start(NamedTuple):
@@ -55,6 +94,8 @@ def show(starts: Starts, rounds: int) -> None:
     for name, start in starts.items():
         table.add_row(name, f"{start.cpu:.2f}", " ".join(map(str, start.memory)))
     Console().print(table)
+    for name, other in RATIOS:
+        print(f"{name} ÷ {other}: {starts[name].cpu / starts[other].cpu:.2f}")
 
 
 def _round(prepared: Path) -> Starts:
@@ -62,6 +103,9 @@ def _round(prepared: Path) -> Starts:
     starts["serve, production"] = _serve(prepared, **PRODUCTION)
     starts["serve, empty folder"] = _serve(None)
     starts |= {" ".join(words): _command(prepared, words) for words in COMMANDS}
+    starts["--help in a project"] = _command(None, ("--help",), COMMAND, *PROJECT.items())
+    for name, program in PROGRAMS.items():
+        starts[name] = _command(prepared, (), [sys.executable, "-c", program])
     starts["python alone"] = _command(prepared, (), [sys.executable, "-c", "pass"])
     return starts
 
@@ -75,11 +119,19 @@ def _serve(prepared: Path | None, **variables: str) -> Start:
     return Start(cpu, tuple(size for size in memory if size))
 
 
-def _command(prepared: Path, words: tuple[str, ...], command: list[str] = COMMAND) -> Start:
+def _command(
+    prepared: Path | None,
+    words: tuple[str, ...],
+    command: list[str] = COMMAND,
+    *files: tuple[str, str],
+) -> Start:
     with _folder(prepared) as folder:
+        for name, text in files:
+            (folder / name).write_text(text)
+        variables = environ(BACKSTAY_RUN=str(folder), **ADMIN)
         before = machine.ended_seconds()
         arguments = [*command, *words]
-        subprocess.run(arguments, cwd=folder, env=environ(**ADMIN), check=True, capture_output=True)
+        subprocess.run(arguments, cwd=folder, env=variables, check=True, capture_output=True)
         return Start(machine.ended_seconds() - before, ())
 
 

@@ -31,6 +31,17 @@ def test_its_command_is_not_there(call: Call) -> None:
         assert "No such command 'create-tier'. It is of the feature tiers" in refused.errors
 
 
+def test_help_imports_no_application_that_names_standard(tmp_path: Path, call: Call) -> None:
+    text = "from pathlib import Path\nPath('imported').touch()\nfeatures = (*STANDARD,)\n"
+    (tmp_path / "whole_application.py").write_text(text)
+    shown = call("--help", BACKSTAY_APP="whole_application:application")
+    assert " create-tier " in shown.output
+    assert not (tmp_path / "imported").exists()
+    (tmp_path / "whole_application.py").write_text(text.replace("STANDARD", "FOUNDATION"))
+    call("--help", BACKSTAY_APP="whole_application:application")
+    assert (tmp_path / "imported").exists()
+
+
 @pytest.mark.parametrize("reference", ["nowhere:application", "small_application:nothing", "?"])
 def test_help_shows_all_commands_of_a_faulty_application(call: Call, reference: str) -> None:
     shown = call("--help", BACKSTAY_APP=reference)

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from backstay import FOUNDATION, STANDARD
+from backstay.testing import Templates
 from backstay.testing.waiting import LIMIT
-from tests.cli.process import environ
+from tests.cli.process import KEYS, environ
+from tests.server.one_worker import PROGRAM
 
 APPLICATION = {"fastapi", "starlette", "sqlalchemy", "pydantic", "typer", "structlog"}
 UNUSED = {"rich", "redis", "alembic", "jinja2", "asyncpg", "aiosmtplib", "taskiq", "uvicorn"} | {
@@ -17,8 +19,14 @@ UNUSED = {"rich", "redis", "alembic", "jinja2", "asyncpg", "aiosmtplib", "taskiq
     "opentelemetry.exporter",
     "sentry_sdk",
     "requests",
+    "psutil",
+    "pygments",
+    "typer",
+    "pydantic.v1",
 }
-"""Installed modules that the application does not need at its start on SQLite."""
+"""Modules that a worker on SQLite without Redis, mail and traces does not need; among them what
+FastAPI loads to describe routes."""
+IN_PRODUCTION = {"ENVIRONMENT": "production", "ADMIN_PASSWORD": "correct horse battery", **KEYS}
 OF_TESTS = {"backstay.testing", "pytest", "httpx", "hypothesis"}
 
 
@@ -56,11 +64,18 @@ def test_the_parent_loads_its_server_and_no_application(tmp_path: Path, server: 
     assert not {"backstay.cli", "backstay.settings", "backstay.application"} & loaded
 
 
-def test_a_worker_loads_only_what_it_uses(tmp_path: Path) -> None:
-    program = "from backstay.server.worker import application\napplication()"
-    loaded = loaded_by(program, tmp_path, BACKSTAY_RUN=str(tmp_path))
+@pytest.mark.parametrize(
+    ("variables", "further"),
+    [({"LOG_DIR": ""}, {"concurrent_log_handler"}), (IN_PRODUCTION, {"backstay.mailing.message"})],
+    ids=["local", "production"],
+)
+def test_a_worker_loads_only_what_it_uses(
+    tmp_path: Path, templates: Templates, variables: dict[str, str], further: set[str]
+) -> None:
+    templates.copy("sqlite", tmp_path, name="backstay.db")
+    loaded = loaded_by(PROGRAM, tmp_path, BACKSTAY_RUN=str(tmp_path), **variables)
     assert loaded >= {"fastapi", "sqlalchemy", "structlog"}
-    assert not (UNUSED | OF_TESTS) & loaded
+    assert sorted((UNUSED | OF_TESTS | further) & loaded) == []
 
 
 LEFT_OUT = (
@@ -87,7 +102,8 @@ def test_no_process_loads_a_feature_that_is_left_out(tmp_path: Path, process: st
 
 def test_rooms_below_the_edge_import_no_web_framework(tmp_path: Path) -> None:
     program = """
-from backstay.core.startup import without_extras
+from backstay.core.startup import hurry_imports, without_extras
+hurry_imports()
 with without_extras():
     import backstay.composition
 """
@@ -98,7 +114,8 @@ with without_extras():
 
 def test_modules_left_out_at_start_can_be_imported_later(tmp_path: Path) -> None:
     program = """
-from backstay.core.startup import without_extras
+from backstay.core.startup import hurry_imports, without_extras
+hurry_imports()
 with without_extras():
     try:
         import rich
@@ -107,3 +124,12 @@ with without_extras():
 import rich
 """
     assert {"this", "rich"} <= loaded_by(program, tmp_path)
+
+
+def test_nothing_is_left_out_where_the_process_is_not_ours(tmp_path: Path) -> None:
+    program = """
+from backstay.core.startup import without_extras
+with without_extras():
+    import rich
+"""
+    assert "rich" in loaded_by(program, tmp_path)

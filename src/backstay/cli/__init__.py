@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tomllib
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
@@ -54,7 +53,8 @@ class _Late(TyperGroup):
         self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [name for name in super().list_commands(ctx) if not _is_left_out(name)]
+        names = super().list_commands(ctx)
+        return names if _names_standard() else [each for each in names if not _is_left_out(each)]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
@@ -73,7 +73,7 @@ def _is_left_out(name: str) -> bool:
     If that cannot be loaded it has all commands; what is called then says why it cannot.
     """
     feature = OF_FEATURES.get(name)
-    if feature is None or not (os.environ.get("BACKSTAY_APP") or _is_in_project()):
+    if feature is None or _reference() is None:
         return False
     with suppress(Exception, SystemExit), without_extras():
         from backstay.application import application_in_use
@@ -84,15 +84,37 @@ def _is_left_out(name: str) -> bool:
     return False
 
 
-def _is_in_project() -> bool:
-    """Whether a project is here; it is looked for without imports, so that help is quick."""
-    with suppress(Exception):  # commands that need the folder or file say what is wrong with it
-        for folder in (Path.cwd(), *Path.cwd().parents):
-            file = folder / "pyproject.toml"
-            said = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
-            if "backstay" in said.get("tool", {}):
-                return True
+def _names_standard() -> bool:
+    """Whether the text of the application's module names ``STANDARD``, which is every feature.
+
+    Help then shows all commands and need not import the application, which takes a second.
+    """
+    reference, folder = _reference() or ("", Path())
+    module = reference.partition(":")[0].strip().replace(".", "/")
+    with suppress(OSError, ValueError):
+        for place in (folder / "src", folder, *map(Path, sys.path)) if module else ():
+            for file in (place / f"{module}.py", place / module / "__init__.py"):
+                if file.is_file():
+                    return "STANDARD" in file.read_text("utf-8")
     return False
+
+
+def _reference() -> tuple[str, Path] | None:
+    """The application as it is named, and the project's folder; None where Backstay itself runs.
+
+    The project is looked for without imports, so that help is quick.
+    """
+    given, here = os.environ.get("BACKSTAY_APP"), Path.cwd()
+    with suppress(Exception):  # commands that need the folder or file say what is wrong with it
+        for folder in (here, *here.parents):
+            file = folder / "pyproject.toml"
+            if file.is_file() and "backstay" in (text := file.read_text("utf-8")):
+                import tomllib
+
+                table = tomllib.loads(text).get("tool", {}).get("backstay")
+                if table is not None:
+                    return given or table.get("app", ""), folder
+    return (given, here) if given else None
 
 
 def load(name: str) -> Any:

@@ -29,7 +29,6 @@ from backstay.db.options import EngineOptions
 from backstay.jobs.notify import BrokerNotifier, ListeningNotifier
 from backstay.limits.memory import MemoryLimiter, NoLimiter
 from backstay.limits.redis import RedisLimiter
-from backstay.mailing.local import ConsoleMailer, FileMailer
 from backstay.mailing.templates import JinjaMailTemplates, mail_folders
 from backstay.mailing.tokens import HmacMailTokens
 from backstay.observability.log_files import LogFiles
@@ -136,24 +135,30 @@ def mail_for(
     ``key`` signs the tokens in mailed links; ``templates`` is the application's folder.
     """
     mail, sender = settings.mail, settings.mail.sender_of(settings.app)
-    kept = FileMailer(Path(mail.dir), sender, clock)
+    mailer = _mailer(mail, sender, clock)
     return {
-        Mailer: kept if mail.chosen == "file" else _mailer(mail, sender, clock),
+        Mailer: mailer,
         MailTemplates: JinjaMailTemplates(
             settings.app.name, *mail_folders(templates, mail.templates_dir)
         ),
         MailTokens: HmacMailTokens(key),
-        Mailbox | None: kept if settings.is_local and mail.chosen == "file" else None,
+        Mailbox | None: mailer if settings.is_local and mail.chosen == "file" else None,
     }
 
 
 def _mailer(mail: MailSettings, sender: str, clock: Clock) -> Mailer:
-    """The mailer of the configured backend. The one for SMTP is imported only if it is used."""
+    """The mailer of the configured backend; no other one is imported."""
     if mail.chosen == "smtp":
         from backstay.mailing.smtp import SmtpMailer
 
         return SmtpMailer(mail, sender, clock)
-    return ConsoleMailer() if mail.chosen == "console" else NoMailer()
+    if mail.chosen is None:
+        return NoMailer()
+    from backstay.mailing.local import ConsoleMailer, FileMailer
+
+    return (
+        ConsoleMailer() if mail.chosen == "console" else FileMailer(Path(mail.dir), sender, clock)
+    )
 
 
 def _limiter(settings: Settings, links: RedisLinks, key: bytes) -> Limiter:

@@ -9,8 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-import structlog
-from concurrent_log_handler import ConcurrentRotatingFileHandler
+from backstay.core.startup import without_extras
 
 MAX_BYTES = 10 * 1024 * 1024
 KEPT = 5
@@ -93,26 +92,18 @@ class LogFiles:
             file.close()
 
     def _file(self, folder: Path, name: str) -> logging.Handler:
+        with without_extras():
+            from backstay.observability.rotated_file import RotatedFile  # noqa: PLC0415
+
         path = folder / f"{name}.log"
         path.open("a").close()
-        return _File(
+        return RotatedFile(
             path,
             maxBytes=self._max_bytes,
             backupCount=self._kept,
             encoding="utf-8",
             chmod=0o640,
         )
-
-
-class _File(ConcurrentRotatingFileHandler):
-    _is_reported = False
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Log once why the file cannot be written; that reaches at least standard error."""
-        if not self._is_reported:
-            self._is_reported = True
-            log = structlog.get_logger("backstay.server")
-            log.exception("a log file cannot be written", file=self.baseFilename)
 
 
 def _plain(value: Any) -> str:

@@ -2,13 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Coroutine
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+from fastapi.dependencies.utils import get_typed_signature
 from fastapi.routing import APIRoute
 from starlette.convertors import StringConvertor
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.background import in_background
@@ -28,40 +30,48 @@ from backstay.web.uploads import upload_of
 
 
 class Route(APIRoute):
-    """A route that authenticates a request and counts it before the body is read."""
+    """A route that authenticates a request and counts it before the body is read.
+
+    Unless it has a custom endpoint, what FastAPI would know of it is made when the API is
+    described: it takes most of the time that a route takes, and much of its memory.
+    """
 
     spec: RouteSpec
     parameters: Parameters
     may_be_kept: bool
     segments: tuple[str, ...] | None = None
     """The names of the parameters of its path, if it needs nothing of the framework."""
+    _as_known_to_fastapi: Callable[[], APIRoute]
 
     @classmethod
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
         """The route for one row of the table."""
         parameters = Parameters(spec.message, spec.path_names, spec.method)
-        result = spec.message.result_type()
-        route = cls(
-            prefix + spec.path,
-            spec.endpoint or _described(spec, parameters),
-            methods=[spec.method],
-            status_code=spec.status,
-            response_model=None if result is type(None) or not spec.sends_view else result,
-            tags=[spec.tag],
-            summary=_summary(spec.message),
-            description=inspect.getdoc(spec.message),
-            operation_id=spec.operation_id,
-            response_class=_response_class(spec, result),
-            responses={"default": {}},  # web/operations.py describes each
-            include_in_schema=not spec.is_page,
-        )
+        known = cache(partial(_known_to_fastapi, cls, spec, parameters, prefix))
+        respond = _responder(spec)
+        if respond is None and not _takes_only_request(spec.endpoint):
+            route = known()
+        else:
+            route = cls.__new__(cls)
+            route._as_known_to_fastapi = known
+            route.path, route.name = prefix + spec.path, spec.operation_id
+            route.endpoint = spec.endpoint or _never_called
+            route.methods, route.include_in_schema = {spec.method}, not spec.is_page
+            route.path_regex, route.path_format, route.param_convertors = compile_path(route.path)
+            route.app = (
+                route._application(prefix, respond) if respond else route._around(route.endpoint)
+            )
         route.spec, route.parameters = spec, parameters
-        kept, respond = spec.message.declared_cache(), _responder(spec)
+        kept = spec.message.declared_cache()
         route.may_be_kept = respond is answer and kept is not None and kept.ttl != 0
         if respond is not None:
-            route.app = route._application(prefix, respond)
             route.segments = _segments(route)
         return route
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_as_known_to_fastapi":
+            raise AttributeError(name)
+        return getattr(self._as_known_to_fastapi(), name)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
@@ -94,6 +104,18 @@ class Route(APIRoute):
             finally:
                 if "backstay.admission" in scope:
                     await admission_of(scope)
+            await response(scope, receive, send)
+
+        return app
+
+    def _around(self, endpoint: Endpoint) -> ASGIApp:
+        """The ASGI application around a custom endpoint that takes only the request."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive, send)
+            await self._admit(request)
+            self._check_form(request)
+            response = await endpoint(request)
             await response(scope, receive, send)
 
         return app
@@ -165,15 +187,48 @@ def _segments(route: Route) -> tuple[str, ...] | None:
     return names if is_plain else None
 
 
-def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
-    """A function from whose signature FastAPI reads the parameters; it is never called."""
+def _known_to_fastapi(
+    kind: type[Route], spec: RouteSpec, parameters: Parameters, prefix: str
+) -> Route:
+    """The route with everything by which FastAPI describes the API."""
+    result = spec.message.result_type()
+    return kind(
+        prefix + spec.path,
+        spec.endpoint or _described(spec, parameters),
+        methods=[spec.method],
+        status_code=spec.status,
+        response_model=None if result is type(None) or not spec.sends_view else result,
+        tags=[spec.tag],
+        summary=_summary(spec.message),
+        description=inspect.getdoc(spec.message),
+        operation_id=spec.operation_id,
+        response_class=_response_class(spec, result),
+        responses={"default": {}},  # web/operations.py describes each
+        include_in_schema=not spec.is_page,
+    )
 
-    async def endpoint(**_: Any) -> Response:
-        raise NotImplementedError
+
+async def _never_called(**_: Any) -> Response:
+    raise NotImplementedError
+
+
+def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
+    """A function from whose signature FastAPI reads the parameters."""
+
+    async def endpoint() -> Response:
+        return await _never_called()
 
     endpoint.__signature__ = inspect.Signature(parameters.signature)  # type: ignore[attr-defined]
     endpoint.__name__ = spec.operation_id
     return endpoint
+
+
+def _takes_only_request(endpoint: Endpoint | None) -> bool:
+    """Whether a custom endpoint needs no dependency solver."""
+    if endpoint is None:
+        return False
+    parameters = get_typed_signature(endpoint).parameters.values()
+    return [each.annotation for each in parameters] == [Request]
 
 
 def _responder(spec: RouteSpec) -> Responder | None:

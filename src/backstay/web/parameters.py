@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from inspect import Parameter
 from itertools import islice
 from typing import Annotated, Any, get_args, get_origin
@@ -37,7 +37,8 @@ _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 class Parameters:
     """How a request carries one type of message.
 
-    A body may be left out by a POST if no field of it is required.
+    A body may be left out by a POST if no field of it is required. The models of query and body are
+    made with the first request, or when the API is described: of most routes a worker needs none.
     """
 
     def __init__(
@@ -51,33 +52,43 @@ class Parameters:
             if name in self.uploads:
                 continue
             fields[source][name] = message.model_fields[name]
-        filters = message.filters() if issubclass(message, ListQuery) else {}
-        self._flat = _flat(filters)
-        in_path = {field: name for name, field in path_names.items()}
-        self.signature: list[Parameter] = [
-            _parameter(
-                in_path.get(name, name),
-                Annotated[field.annotation, Path(), *_constraints(field)],
-            )
-            for name, field in fields[Source.PATH].items()
-        ]
+        self._filters = message.filters() if issubclass(message, ListQuery) else {}
+        self._flat = _flat(self._filters)
+        self._fields = fields
         self.has_query = bool(fields[Source.QUERY])
         self.has_body = bool(fields[Source.JSON])
         required = any(field.is_required() for field in fields[Source.JSON].values())
         self.needs_body = required or method != "POST"
-        self._query: type[BaseModel] | None = None
-        self._body: type[BaseModel] | None = None
-        if self.has_query:
-            model = self._query = self._query_model(fields[Source.QUERY], filters)
-            self._lists = {n for n, f in model.model_fields.items() if _is_list(f.annotation)}
-            self.signature.append(_parameter("query", Annotated[model, Query()]))
-        if self.has_body:
-            whole = len(fields[Source.JSON]) == len(message.model_fields)
-            self._body = (
-                message if whole else _model(message, "Body", _definitions(fields[Source.JSON]))
-            )
-            self.signature.append(_parameter("body", Annotated[self._body, Body()]))
         self._unasked = None if self.has_body or self.uploads else _without_fields(message)
+
+    @cached_property
+    def signature(self) -> list[Parameter]:
+        """The parameters of a function that takes them, for FastAPI."""
+        in_path = {field: name for name, field in self._path_names.items()}
+        found = [
+            _parameter(
+                in_path.get(name, name),
+                Annotated[field.annotation, Path(), *_constraints(field)],
+            )
+            for name, field in self._fields[Source.PATH].items()
+        ]
+        if self.has_query:
+            found.append(_parameter("query", Annotated[self._query, Query()]))
+        if self.has_body:
+            found.append(_parameter("body", Annotated[self._body, Body()]))
+        return found
+
+    @cached_property
+    def _body(self) -> type[BaseModel]:
+        whole = len(self._fields[Source.JSON]) == len(self._message.model_fields)
+        if whole:
+            return self._message
+        return _model(self._message, "Body", _definitions(self._fields[Source.JSON]))
+
+    @cached_property
+    def _lists(self) -> set[str]:
+        """The query's parameters that may be given several times."""
+        return {name for name, f in self._query.model_fields.items() if _is_list(f.annotation)}
 
     async def read(self, request: Request, upload: Upload | None = None) -> Message[Any]:
         """Build the message from the request's path, query and body, which may be an upload.
@@ -85,7 +96,7 @@ class Parameters:
         Raises:
             Invalid: one of these parts, or the message as a whole, is not valid.
         """
-        if self._body is not None:
+        if self.has_body:
             given = await request.body() or (b"" if self.needs_body else b"{}")
             check_extent(given, self._message.body_values)
             body = validated(partial(self._body.model_validate_json, extra="forbid"), given, "body")
@@ -96,10 +107,10 @@ class Parameters:
         elif self._unasked is not None and not request.scope["query_string"]:
             return self._unasked
         fields: dict[str, Any] = {}
-        if self._query is not None:
+        if self.has_query:
             named = self._given(request.query_params)
             fields = _named(self._validated(self._query, named))
-        if self._body is not None:
+        if self.has_body:
             fields |= _named(body)
         for flat, (name, operator) in self._flat.items():
             if flat in fields:
@@ -133,9 +144,9 @@ class Parameters:
             )
         return {n: values if n in self._lists else values[0] for n, values in lists.items()}
 
-    def _query_model(
-        self, fields: dict[str, FieldInfo], filters: Mapping[str, type[Equals[Any]]]
-    ) -> type[BaseModel]:
+    @cached_property
+    def _query(self) -> type[BaseModel]:
+        fields, filters = self._fields[Source.QUERY], self._filters
         plain = {name: field for name, field in fields.items() if name not in filters}
         definitions = _definitions(plain)
         for flat, (name, operator) in self._flat.items():

@@ -7,7 +7,6 @@ import ast
 import re
 import traceback
 import warnings
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -267,6 +266,8 @@ def config_of(
     options: dict[str, Any] | None = None,
 ) -> "Config":
     """The configuration of an Alembic command; ``applied`` receives the revisions it applies."""
+    from argparse import Namespace
+
     from alembic.config import Config
 
     def note(*, step: Any, **_: Any) -> None:

@@ -2,7 +2,6 @@
 
 import re
 from email.errors import HeaderParseError
-from email.headerregistry import Address
 from email.utils import parseaddr
 from ipaddress import ip_address
 from typing import Annotated, ClassVar, Literal
@@ -19,6 +18,8 @@ _PORTS = {"none": 25, "starttls": 587, "tls": 465}
 
 
 def _sender(value: str) -> str:
+    from email.headerregistry import Address  # noqa: PLC0415  most projects name no sender
+
     name, address = parseaddr(value)
     try:
         Address(name, addr_spec=address)
