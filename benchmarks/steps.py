@@ -45,7 +45,7 @@ POINTS = {
         "backstay.web.middleware:_Faults.__call__",
     ),
     "checks of the head": ("backstay.web.middleware:_Faults._check",),
-    "route": ("backstay.web.route_index:Direct.__call__",),
+    "route": ("backstay.web.route_index:RowCaller.__call__",),
     "authentication": ("backstay.web.state:Authenticator.__call__",),
     "limits": ("backstay.web.limits:Limits.by_user",),
     "parameters": ("backstay.web.parameters:Parameters.read",),

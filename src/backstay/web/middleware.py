@@ -42,7 +42,7 @@ from backstay.web.request import (
     too_large,
 )
 from backstay.web.request_log import CLIENT_GONE, log_request
-from backstay.web.route_index import Direct, RouteIndex
+from backstay.web.route_index import RouteIndex, RowCaller
 from backstay.web.tracing import Traced
 
 _SECURITY = [
@@ -279,7 +279,7 @@ def install(
     """
     origins = settings.app.cors_origins
     if index is not None:
-        app.add_middleware(Direct, index=index, outer=app, handlers=dict(app.exception_handlers))
+        app.add_middleware(RowCaller, index=index, outer=app, handlers=dict(app.exception_handlers))
     upload_bytes = _no_upload if index is None else index.upload_bytes
     app.add_middleware(_Faults, settings=settings, upload_bytes=upload_bytes)
     if shedder is not None:

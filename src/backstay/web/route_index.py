@@ -185,7 +185,7 @@ class RouteIndex:
         return node if node.routes else None
 
 
-class Direct:
+class RowCaller:
     """Calls the row of a request itself, past the layers that FastAPI has around its router.
 
     Those translate exceptions and close files of forms, of which such a row has none. A project
