@@ -19,6 +19,7 @@ from sqlalchemy.util import greenlet_spawn
 from backstay.core.bounded_map import BoundedMap
 from backstay.db.plain import Parameters, PlainStatement, Rows, joined
 from backstay.db.pool import SharedPool, pool_of
+from backstay.db.sight import Overtaken
 
 Guard = Callable[[Any], AbstractContextManager[None]]
 """Makes the context in which the driver's connection runs a statement, such as its deadline."""
@@ -27,6 +28,7 @@ Write = tuple[Executable, Parameters]
 """A statement whose rows nobody needs, and its parameters."""
 
 _MOST_JOINED = 256
+_DIVISION_BY_ZERO, _CONSTRAINT = "22012", "23"
 _NONE: Final = nullcontext()
 _ONCE: Final = object()
 """Stands for a statement that has been run once: one that is made for every use is not kept."""
@@ -55,7 +57,7 @@ class Direct:
         self._is_broken, self._is_traced = is_broken, is_traced
         self._fetch = _from_sqlite if engine.dialect.name == "sqlite" else _from_postgres
         self._kept: WeakKeyDictionary[Executable, Any] = WeakKeyDictionary()
-        self._joined: BoundedMap[tuple[PlainStatement | None, ...], str] = BoundedMap(_MOST_JOINED)
+        self._joined: BoundedMap[tuple[Any, ...], str] = BoundedMap(_MOST_JOINED)
 
     async def rows(
         self, statement: Executable, parameters: Parameters, guard: Guard = unguarded
@@ -80,31 +82,41 @@ class Direct:
         records = await self._run(plain.sql, values, guard)
         return None if records is None else plain.rows(records)
 
-    async def write(self, writes: Sequence[Write]) -> bool:
+    async def write(self, writes: Sequence[Write], checks: Sequence[Write] = ()) -> bool:
         """On PostgreSQL, execute and commit several INSERTs as one statement, in their order.
 
-        False means that nothing was done, because only SQLAlchemy can execute them.
+        False means that nothing was done, because only SQLAlchemy can execute them. ``checks`` are
+        executed with them, and must return a row each.
 
         Raises:
+            Overtaken: a check returned no row, or a constraint was violated, which may depend on
+                the order; nothing was written.
             DBAPIError: as :meth:`rows`; nothing was written, unless the connection was lost.
             StatementError: as :meth:`rows`.
         """
         if not all(isinstance(statement, Insert) for statement, _ in writes):
             return False  # of several statements, a query that nobody reads would not be executed
-        found = tuple(self._plain(statement, given) for statement, given in writes)
+        every = (*checks, *writes)
+        found = tuple(self._plain(statement, given) for statement, given in every)
         if None in found:
             return False
         values: list[Any] = []
         try:
-            for plain, (_, given) in zip(found, writes, strict=True):
+            for plain, (_, given) in zip(found, every, strict=True):
                 values += plain.values(given)  # type: ignore[union-attr]
         except Exception:
             return False
-        sql = self._joined.get(found)
+        sql = self._joined.get((*found, len(checks)))
         if sql is None:
-            sql = joined(found)  # type: ignore[arg-type]
-            self._joined.put(found, sql)
-        return await self._run(sql, values, unguarded) is not None
+            sql = joined(found, len(checks))  # type: ignore[arg-type]
+            self._joined.put((*found, len(checks)), sql)
+        try:
+            return await self._run(sql, values, unguarded) is not None
+        except DBAPIError as error:
+            state = getattr(error.orig, "sqlstate", None) or ""
+            if checks and (state == _DIVISION_BY_ZERO or state.startswith(_CONSTRAINT)):
+                raise Overtaken from error
+            raise
 
     def _plain(self, statement: Executable, parameters: Parameters) -> PlainStatement | None:
         """The statement as the driver takes it, from its second use on, else None."""

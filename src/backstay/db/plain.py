@@ -124,8 +124,11 @@ class PlainStatement:
         return [Row(columns, processors, index, record) for record in records]
 
 
-def joined(statements: Sequence[PlainStatement]) -> str:
+def joined(statements: Sequence[PlainStatement], checks: int = 0) -> str:
     """One statement of PostgreSQL that executes several which insert, in their order, atomically.
+
+    The first ``checks`` of them must return a row each: otherwise it fails, by a division by zero,
+    and nothing is done.
 
     All but the last become data-modifying CTEs; the placeholders are counted on. They share one
     snapshot: none sees the rows of another, but foreign keys are checked after all of them
@@ -136,6 +139,10 @@ def joined(statements: Sequence[PlainStatement]) -> str:
         offset = count
         parts.append(_NUMBERED.sub(lambda found: f"${int(found[1]) + offset}", each.sql))  # noqa: B023
         count += len(each._slots)
+    if checks:
+        every = (f"(SELECT count(*) FROM w{number})" for number in range(checks))  # noqa: S608
+        counts = " * ".join(every)
+        parts.append(f"SELECT 1 / ({counts})")
     named = [f"w{number} AS ({part})" for number, part in enumerate(parts[:-1])]
     return f"WITH {', '.join(named)} {parts[-1]}" if named else parts[0]
 

@@ -1,6 +1,6 @@
 """What a feature declares once per entity: permissions, and how rows are found and shown."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -26,6 +26,7 @@ from backstay.db.base import Base, SoftDelete, fits
 from backstay.db.owners import owned, owner_faults, ownerless, scope_of
 from backstay.db.queries import Expressions, columns_of, is_unique
 from backstay.db.session import Reader, Transaction
+from backstay.db.sight import sight_of
 
 E = TypeVar("E", bound=Base)
 V = TypeVar("V", bound=View)
@@ -186,15 +187,22 @@ class Resource(Finder, Generic[E, V]):
     def _locking(self, sought: Sought) -> Find:
         start = select(self.entity).with_for_update(of=self.entity)
         choose = self._chosen(sought, start.execution_options(populate_existing=True))
+        sight = sight_of(self.entity)
+        look = None if sight is None else self._chosen(sought, sight.select)
         tags = self._tags
         compare = self._comparing() if sought.matches else None
 
         async def row_of(context: Context) -> E:
             unit = context.unit
-            found = await unit.transaction.scalars(*choose(context))
-            row: E | None = found.unique().one_or_none()
-            if row is None:
+            session: Transaction = unit.transaction
+            found: Sequence[Any] | None = None
+            if look is not None and sight is not None:
+                found = await session.see(sight, *look(context))
+            if found is None:
+                found = (await session.scalars(*choose(context))).unique().all()
+            if not found:
                 raise NotFound
+            row: E = found[0]
             if tags:
                 before = {**row.__dict__, "principal": context.principal.user_id}
                 unit.tags.touch(*(tag.format_map(before) for tag in tags))

@@ -1,6 +1,6 @@
 """The database as handlers use it: the session of a command, the reader of a query."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol, TypeVar, cast
 
@@ -25,7 +25,9 @@ from sqlalchemy.orm import Session, make_transient_to_detached
 from backstay.core.context import CacheTags, PrincipalChanges, Write
 from backstay.core.registry import Provider
 from backstay.db.base import Base, Entity, stamp_of
+from backstay.db.direct import Direct
 from backstay.db.plain import Parameters, Rows
+from backstay.db.sight import Overtaken, Seen, Sight
 
 E = TypeVar("E", bound=Base)
 
@@ -42,15 +44,24 @@ class Transaction(AsyncSession):
     """The session that a command's handler receives. Only the transaction step commits it.
 
     A commit by any other code raises :class:`CommitForbidden`; savepoints are allowed.
-    ``pending`` are the writes that wait until the session is used otherwise, or for the commit.
+    ``pending`` are the writes that wait until the session is used otherwise, or for the commit,
+    ``seen`` the rows that were read without a lock, which ``direct`` does.
     """
 
     sync_session_class = _SyncTransaction
 
-    def __init__(self, bind: AsyncEngine, pending: list[Write] | None = None, **info: Any) -> None:
+    def __init__(
+        self,
+        bind: AsyncEngine,
+        pending: list[Write] | None = None,
+        direct: Direct | None = None,
+        **info: Any,
+    ) -> None:
         super().__init__(bind, expire_on_commit=False)
         self.pending = [] if pending is None else pending
-        self.info.update(info, pending=self.pending)
+        self.seen: list[Seen] = []
+        self._direct = direct
+        self.info.update(info, pending=self.pending, seen=self.seen)
 
     @property
     def is_open(self) -> bool:
@@ -58,10 +69,42 @@ class Transaction(AsyncSession):
         return "connection" in self.info
 
     @property
+    def has_locked_late(self) -> bool:
+        """Whether rows that were read without a lock had to be locked all the same."""
+        return "locked_late" in self.info
+
+    @property
     def only_pends(self) -> bool:
-        """Whether nothing is to be written besides the pending writes."""
+        """Whether nothing is to be written besides pending writes and changes of seen rows."""
         sync = self.sync_session
-        return not (self.is_open or sync.new or sync.dirty or sync.deleted)
+        if self.is_open or sync.new or sync.deleted:
+            return False
+        seen = {id(each.row): each for each in self.seen}
+        changed = [seen.get(id(row)) for row in sync.dirty]
+        return all(each is not None and each.take_changes(sync) for each in changed)
+
+    async def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """Write what has changed; changes of seen rows wait for the commit."""
+        if objects is not None or not self.only_pends:
+            await super().flush(objects)
+
+    async def see(self, sight: Sight, *sought: Any) -> list[Any] | None:
+        """The rows that a statement with ``sight.select`` and its parameters find, not locked: they
+        are not written if somebody else changes them until the commit. None if they must be locked.
+        """
+        sync = self.sync_session
+        if self._direct is None or self.is_open or self.pending or sync.in_nested_transaction():
+            return None
+        found = await self._direct.rows(*sought)
+        return None if found is None else [self._seen(Seen(sight, values)) for values in found]
+
+    def _seen(self, seen: Seen) -> Any:
+        known = self.sync_session.identity_map.get(seen.key)
+        if known is not None:
+            return known
+        self.add(seen.row)
+        self.seen.append(seen)
+        return seen.row
 
     def interrupt(self) -> None:
         """End the statement that runs on SQLite, whose driver goes on with a cancelled one."""
@@ -144,8 +187,17 @@ def _insert_of(entity: type[Base]) -> tuple[Insert, list[tuple[str, Any]]]:
 def _write_what_is_pending(session: Session, _: Any, connection: Connection) -> None:
     session.info["connection"] = connection
     pending: list[Write] = session.info["pending"]
+    seen: list[Seen] = session.info["seen"]
+    for each in seen:
+        session.info["locked_late"] = True
+        if connection.execute(*each.lock).first() is None:
+            raise Overtaken
     while pending:
         connection.execute(*pending.pop(0))
+    for each in seen:
+        if each.is_changed:
+            connection.execute(*each.check)
+    seen.clear()
 
 
 @event.listens_for(_SyncTransaction, "before_commit")

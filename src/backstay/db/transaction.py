@@ -11,13 +11,15 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.bus import Next
-from backstay.core.context import Context, Guard, UnitOfWork, Write
+from backstay.core.context import ActivityNote, Context, Guard, UnitOfWork, Write
 from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock, PrincipalChannel
 from backstay.db.database import Database
+from backstay.db.direct import Direct
 from backstay.db.faults import commit_failed, raise_translated
 from backstay.db.group_commit import GroupCommit
 from backstay.db.session import Transaction
+from backstay.db.sight import Overtaken
 
 log = structlog.get_logger("backstay.transaction")
 
@@ -30,48 +32,69 @@ class Transactions:
     the transaction still runs to its end: a driver that is interrupted within a statement may
     keep its locks.
 
-    On PostgreSQL a command that only inserts rows, and reads nothing within its transaction, is
-    written and committed by one statement, its row of the audit trail included.
+    On PostgreSQL a command that only inserts rows, or changes those that its message is about, and
+    reads nothing else within its transaction, is written and committed by one statement, its row of
+    the audit trail included. If somebody else has changed such a row meanwhile, nothing is written
+    and the handler runs once more, with the row locked. A command whose handler uses its session
+    otherwise has its rows locked from the next time on.
     """
 
     def __init__(self, database: Database, channel: PrincipalChannel, clock: Clock) -> None:
         self._database, self._channel, self._clock = database, channel, clock
         self._together = GroupCommit(database.writer)
+        self._lock_first: set[type[Message[Any]]] = set()
 
     def transaction(self, message: type[Message[Any]], call_next: Next) -> Next:
         """The step."""
         if not issubclass(message, Command):
             return call_next
-        database, channel = self._database, self._channel
-
-        async def whole(context: Context) -> Any:
-            author = context.principal.user_id
-            unit = context.unit_of_work = UnitOfWork(open=partial(self._session, author))
-            try:
-                try:
-                    result = await call_next(context)
-                    await self._last(context)
-                    await self._end(unit)
-                except BaseException:
-                    if unit.opened is not None:
-                        await unit.opened.close()
-                    raise
-            except (SQLAlchemyError, OSError) as error:
-                raise_translated(error)
-            database.wrote(author, *unit.changes.user_ids)
-            if unit.changes:
-                await _after(message, partial(channel.publish, unit.changes))
-            for act in unit.after_commit:
-                await _after(message, act)
-            return result
+        database = self._database
 
         async def run(context: Context) -> Any:
             if context.unit_of_work is not None:
                 async with context.unit_of_work.transaction.begin_nested():
                     return await call_next(context)
-            return await database.shielded(whole(context))
+            return await database.shielded(self._whole(message, call_next, context))
 
         return run
+
+    async def _whole(self, message: type[Message[Any]], run: Next, context: Context) -> Any:
+        """The command in a transaction; where it may, without locks at first."""
+        if message not in self._lock_first and context.origin.job is None:
+            try:
+                return await self._once(message, run, context, self._database.direct_writes)
+            except Overtaken:
+                context.note, context.activity = ActivityNote(), None
+        return await self._once(message, run, context)
+
+    async def _once(
+        self,
+        message: type[Message[Any]],
+        run: Next,
+        context: Context,
+        direct: Direct | None = None,
+    ) -> Any:
+        author, database = context.principal.user_id, self._database
+        unit = context.unit_of_work = UnitOfWork(open=partial(self._session, author, direct))
+        try:
+            try:
+                result = await run(context)
+                await self._last(context)
+                if unit.opened is not None and unit.opened.has_locked_late:
+                    self._lock_first.add(message)
+                await self._end(unit)
+            except BaseException:
+                if unit.opened is not None:
+                    await unit.opened.close()
+                raise
+        except (SQLAlchemyError, OSError) as error:
+            raise_translated(error)
+        database.wrote(author, *unit.changes.user_ids)
+        if unit.changes:
+            await _after(message, partial(self._channel.publish, unit.changes))
+        for act in unit.after_commit:
+            await _after(message, act)
+        return result
 
     async def _last(self, context: Context) -> None:
         """Announce who changed, then run ``before_commit``, which may wait for locks of others.
@@ -87,8 +110,9 @@ class Transactions:
         for act in unit.before_commit:
             await act()
 
-    def _session(self, author: UUID | None, unit: UnitOfWork) -> Transaction:
-        return Transaction(self._database.writer, unit.pending, author=author, clock=self._clock)
+    def _session(self, author: UUID | None, direct: Direct | None, unit: UnitOfWork) -> Transaction:
+        bind, clock = self._database.writer, self._clock
+        return Transaction(bind, unit.pending, direct, author=author, clock=clock)
 
     async def _end(self, unit: UnitOfWork) -> None:
         """Write what is left and commit: what did not use its session yet, with other commands that
@@ -96,19 +120,23 @@ class Transactions:
         session: Transaction | None = unit.opened
         if session is None or session.only_pends:
             everything = [*unit.pending, *unit.writes]
-            if not (everything or unit.guard) or await self._at_once(everything, unit.guard):
+            checks = [] if session is None else [each.check for each in session.seen]
+            is_nothing = not (everything or checks or unit.guard)
+            if is_nothing or await self._at_once(everything, unit.guard, checks):
                 return
         session = unit.transaction
         await greenlet_spawn(_finish, session.sync_session, unit.writes, unit.guard)
 
-    async def _at_once(self, writes: Sequence[Write], guard: Guard | None) -> bool:
-        if self._together.takes(writes):
+    async def _at_once(
+        self, writes: Sequence[Write], guard: Guard | None, checks: Sequence[Write]
+    ) -> bool:
+        if not checks and self._together.takes(writes):
             return await self._together(writes, guard)
         direct = self._database.direct_writes
         if direct is None or guard is not None:
             return False
         async with self._database.writing.of(None):
-            return await direct.write(writes)
+            return await direct.write(writes, checks)
 
 
 async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]) -> None:
