@@ -59,7 +59,7 @@ class Ground:
     def serve(self, base: Base, target: str = "benchmarks.ours:app", **variables: str) -> Server:
         """A server without a cache; ``variables`` are set for it besides the settings."""
         variables = {"CACHE_TTL_SECONDS": "0"} | variables
-        serve = serving(target, base.environ, "--factory", **variables)
+        serve = serving(target, base.environ, "--factory", workers=1, **variables)
         return self.stack.enter_context(serve)
 
     def asked(self, server: Server, request: Request) -> Measure:
