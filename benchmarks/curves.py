@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 LIMIT = 1.2
-"""What must not grow costs at most so many times at one size what it costs at the smallest."""
+"""What must not grow costs at most so many times at the largest size what it costs at first."""
 _WIDTH, _HEIGHT, _LEFT, _TOP, _KEY = 420, 260, 60, 40, 330
 _COLOURS = (
     "#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b83280", "#718096", "#b7791f", "#1a202c",
@@ -33,9 +33,11 @@ class Curve:
 
     @property
     def growth(self) -> float:
-        """The highest cost at any larger size, as a multiple of the cost at the smallest."""
-        first = self.costs[min(self.costs)]
-        return max(cost for size, cost in self.costs.items() if size > min(self.costs)) / first
+        """The cost at the largest size, as a multiple of that at the smallest.
+
+        What is higher in between only is no growth: one process may be slower than the next.
+        """
+        return self.costs[max(self.costs)] / self.costs[min(self.costs)]
 
     @property
     def is_too_steep(self) -> bool:
@@ -90,7 +92,7 @@ def plot(curves: Sequence[Curve]) -> str:
 
 def _diagram(curves: Sequence[Curve]) -> str:
     sizes = sorted({size for curve in curves for size in curve.costs})
-    top = max(2.0, *(curve.growth for curve in curves))
+    top = max(2.0, *(_relative(curve)[size] for curve in curves for size in curve.costs))
     bottom = min(0.8, *(_relative(curve)[size] for curve in curves for size in curve.costs))
 
     def x(size: int) -> float:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -29,12 +29,10 @@ from backstay.features.system.schemas import Alive
 from backstay.web.routes import Routes
 from benchmarks import filling
 from benchmarks.filling import Base, Person
+from benchmarks.ground import Ground
 from benchmarks.job_runs import Rest, Store, rest, store
 from benchmarks.load import Request
 from benchmarks.stage import PASSWORD
-
-if TYPE_CHECKING:
-    from benchmarks.growth import Ground
 
 API = "/api/v1"
 DATABASES = ("PostgreSQL", "SQLite")
@@ -47,7 +45,7 @@ LEVELS = 100
 """The levels of roles are spread over so many."""
 
 
-async def rows(ground: "Ground") -> None:
+async def rows(ground: Ground) -> None:
     """Items of one person, and as many rows of the audit trail."""
     for database in DATABASES:
         for size in ground.sizes_of(database):
@@ -78,7 +76,7 @@ async def rows(ground: "Ground") -> None:
                 ground.add("rows", f"{name}, {database}", size, measure, must_be_flat=must)
 
 
-async def roles(ground: "Ground") -> None:
+async def roles(ground: Ground) -> None:
     """Roles of one user, each with its own grants on items."""
     base = await ground.base("PostgreSQL")
     made: list[UUID] = []
@@ -96,17 +94,17 @@ async def roles(ground: "Ground") -> None:
             ground.add("roles of a user", name, size, ground.asked(server, request))
 
 
-async def routes(ground: "Ground") -> None:
+async def routes(ground: Ground) -> None:
     """Routes besides those of the package, all in one feature."""
     await _sized(ground, "routes", ROUTES, lambda size: {"GROWTH_ROUTES": str(size)})
 
 
-async def features(ground: "Ground") -> None:
+async def features(ground: Ground) -> None:
     """Features besides those of the package, each with a query, a handler and a route."""
     await _sized(ground, "features", FEATURES, lambda size: {"GROWTH_FEATURES": str(size)})
 
 
-async def sessions(ground: "Ground") -> None:
+async def sessions(ground: Ground) -> None:
     """Live sessions of one user, and of all users together."""
     for axis, sizes in (("sessions of a user", OF_A_USER), ("sessions in all", ground.sizes)):
         for size in sizes:
@@ -127,7 +125,7 @@ async def sessions(ground: "Ground") -> None:
             ground.add(axis, "list my sessions", size, measure, must_be_flat=must)
 
 
-async def tags(ground: "Ground") -> None:
+async def tags(ground: Ground) -> None:
     """Entries of the cache in process, each with a tag of its own and one in common."""
     for size in TAGS:
         cache = MemoryCache(CollectorRegistry(), max_entries=10**9, max_bytes=10**12)
@@ -139,7 +137,7 @@ async def tags(ground: "Ground") -> None:
         ground.add("tags in the cache", "invalidate, keep", size, ground.called(change, times=100))
 
 
-async def jobs(ground: "Ground") -> None:
+async def jobs(ground: Ground) -> None:
     """Jobs that wait: for any worker, started by users, or one behind the other."""
     kinds: dict[str, dict[str, Any]] = {
         "": {},
@@ -160,7 +158,7 @@ async def jobs(ground: "Ground") -> None:
                     _add_others(ground, base, size, database)
 
 
-def _add_others(ground: "Ground", base: Base, size: int, database: str) -> None:
+def _add_others(ground: Ground, base: Base, size: int, database: str) -> None:
     enqueue = ground.called(partial(base.backstay.system, Store()))
     ground.add("jobs waiting", f"enqueue, {database}", size, enqueue)
     backlog = ground.called(base.backstay.worker_context.outbox.store.backlog)
@@ -201,7 +199,7 @@ def _feature(name: str, count: int) -> Feature:
 
 
 async def _sized(
-    ground: "Ground", axis: str, sizes: tuple[int, ...], variables: Callable[[int], dict[str, str]]
+    ground: Ground, axis: str, sizes: tuple[int, ...], variables: Callable[[int], dict[str, str]]
 ) -> None:
     base = await ground.base("PostgreSQL")
     person = await base.register("one")

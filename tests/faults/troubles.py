@@ -90,6 +90,7 @@ class PostgresTrouble(Trouble):
     ) -> None:
         super().__init__(backstay, chance)
         self._wire, self._observer = wire, observer
+        self._cutting = asyncio.Lock()
 
     def weights(self) -> dict[Callable[[], Awaitable[None]], int]:
         """See `Trouble.weights`."""
@@ -137,7 +138,7 @@ class PostgresTrouble(Trouble):
 
     async def cut(self) -> None:
         """End every connection, and refuse new ones for a moment."""
-        async with self._wire.gone():
+        async with self._cutting, self._wire.gone():
             await asyncio.sleep(self._chance.random() * STALL_SECONDS)
 
     async def lock(self) -> None:

@@ -54,6 +54,7 @@ class Route(APIRoute):
         else:
             route = cls.__new__(cls)
             route._as_known_to_fastapi = known
+            route.spec, route.parameters = spec, parameters
             route.path, route.name = prefix + spec.path, spec.operation_id
             route.endpoint = spec.endpoint or _never_called
             route.methods, route.include_in_schema = {spec.method}, not spec.is_page
