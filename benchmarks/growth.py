@@ -58,9 +58,9 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks growth", description=__doc__)
     parser.add_argument("axes", nargs="*", metavar="axis", help=", ".join(AXES))
     parser.add_argument("--most", type=int, default=10**6, help="rows of the largest table")
-    parser.add_argument("--rounds", type=int, default=5, help="of which the median counts")
-    parser.add_argument("--requests", type=int, default=200, help="of each point in each round")
-    parser.add_argument("--seconds", type=int, default=5, help="after which slow ones end earlier")
+    parser.add_argument("--rounds", type=int, default=8, help="of which the median counts")
+    parser.add_argument("--requests", type=int, default=100, help="of each point in each round")
+    parser.add_argument("--seconds", type=int, default=3, help="after which slow ones end earlier")
     parser.add_argument("--output", default="benchmarks/results", help="folder for JSON and plot")
     arguments = parser.parse_args(words)
     if unknown := set(arguments.axes) - set(AXES):
@@ -91,9 +91,15 @@ Costs = dict[tuple[str, str, bool], dict[int, list[float]]]
 
 
 async def _measured(ground: Ground, rounds: int) -> Costs:
+    """All points, those of one curve one after the other, and in turn from either end.
+
+    What else the machine does at a moment thus meets neighbours, and neither end more often.
+    """
     costs: Costs = defaultdict(lambda: defaultdict(list))
+    names = list(dict.fromkeys((probe.axis, probe.name) for probe in ground.probes))
+    ordered = sorted(ground.probes, key=lambda each: names.index((each.axis, each.name)))
     for number in range(rounds + 1):
-        for probe in ground.probes:
+        for probe in ordered if number % 2 else reversed(ordered):
             cost = await probe.measure()
             if number:  # the first round warms up
                 of_curve = costs[probe.axis, probe.name, probe.must_be_flat]
