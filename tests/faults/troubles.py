@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from weakref import WeakSet
 
 import asyncpg
@@ -34,7 +34,7 @@ def pools(backstay: Backstay) -> list[SharedPool]:
     """Every pool of an application."""
     database = backstay.database
     shared = [pool for budget in database.budgets.values() for pool in budget.pools]
-    return [*shared, pool_of(database.probe_engine)]
+    return [*cast("list[SharedPool]", shared), pool_of(database.probe_engine)]
 
 
 def _lives(record: ConnectionPoolEntry) -> bool:

@@ -1,19 +1,18 @@
 """The limit on the connections to one server that several pools share."""
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.background import in_background
-
-if TYPE_CHECKING:
-    from backstay.db.pool import SharedPool
+from backstay.db.fair_semaphore import FairSemaphore
 
 IDLE_SECONDS = 30.0
 """How long an idle connection is kept, beyond the least number that is always kept."""
@@ -21,10 +20,28 @@ TICK_SECONDS = 1.0
 """How often idle connections are looked for, while any are in use or could be closed."""
 
 
+class Sharing(Protocol):
+    """A pool that shares a budget, as far as the budget and its metrics know it."""
+
+    name: str
+    open: int
+    idle: "deque[Returned]"
+    semaphore: FairSemaphore
+
+    @property
+    def has_room(self) -> bool: ...
+    def first_waiting(self, *, claims: bool = False) -> "Waiting | None": ...
+    def close(self, record: ConnectionPoolEntry) -> None: ...
+    def size(self) -> int: ...
+    def checkedin(self) -> int: ...
+    def checkedout(self) -> int: ...
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None: ...
+
+
 class Returned(NamedTuple):
     """An idle connection, and since when it is idle (``time.monotonic``)."""
 
-    pool: "SharedPool"
+    pool: Sharing
     record: ConnectionPoolEntry
     since: float
 
@@ -48,7 +65,7 @@ class Budget:
     """
 
     def __init__(self, most: int, least: int = 1) -> None:
-        self.pools: list[SharedPool] = []
+        self.pools: list[Sharing] = []
         self.idle_seconds, self.tick_seconds = IDLE_SECONDS, TICK_SECONDS
         self._most, self._least = most, least
         self._elsewhere: set[str] = set()
@@ -76,7 +93,7 @@ class Budget:
         """Reserve one connection outside of the pools for a purpose; a second call adds none."""
         self._elsewhere.add(purpose)
 
-    def oldest(self, *, before: float = inf, beside: "SharedPool | None" = None) -> Returned | None:
+    def oldest(self, *, before: float = inf, beside: Sharing | None = None) -> Returned | None:
         """Take the connection that has been idle longest, if it was returned ``before`` a moment.
 
         Those of the pool ``beside`` are left out.
@@ -97,7 +114,7 @@ class Budget:
                 return waiting
         return None
 
-    def release(self, pool: "SharedPool") -> None:
+    def release(self, pool: Sharing) -> None:
         """A connection of a pool is gone: let a waiting task open another."""
         pool.open -= 1
         if self.open >= self.most:
