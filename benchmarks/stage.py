@@ -75,7 +75,9 @@ def environ_for(url: str, folder: Path) -> dict[str, str]:
         "SECURITY_ACCESS_TOKEN_EXPIRE_SECONDS": "7200",
         "SERVER_LOG": "false",
         "LOG_LEVEL": "ERROR",
-        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONPATH": os.pathsep.join(
+            [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ),
         "HOME": str(folder),
     }
 

@@ -1,7 +1,6 @@
 """Statements that go straight to the driver, beside the same ones run by SQLAlchemy."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -51,7 +50,7 @@ async def books(command: Commands) -> tuple[UUID, UUID]:
 
 
 @pytest.fixture
-async def checkouts(database: Database) -> AsyncIterator[list[object]]:
+async def checkouts(database: Database) -> list[object]:
     """The connections that SQLAlchemy has taken out of both pools."""
     taken: list[object] = []
     engines = [database.read_engine.sync_engine, database.writer.sync_engine]
@@ -225,7 +224,7 @@ async def test_an_error_of_the_handler_drops_pending_rows(
 
 async def test_other_columns_than_before_are_not_forgotten(database: Database) -> None:
     values = {"id": new_id(), "name": "a", "created_at": utc_now(), "updated_at": utc_now()}
-    statement = insert(Shelf.__table__)
+    statement = insert(Shelf)
     for more in ({}, {}, {"created_by": new_id()}):
         await database.write(statement, values | {"id": new_id(), "version": 1} | more)
     authors = await database.reader.rows(select(Shelf.created_by).order_by(Shelf.created_by))

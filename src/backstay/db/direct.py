@@ -61,7 +61,7 @@ class Direct:
         """Run one statement and return every row, or None where only SQLAlchemy can run it.
 
         That is a statement which is not plain or is run for the first time, one with wrong
-        parameters, and any while no connection is idle that was in use a moment ago.
+        parameters, and any for which a connection was idle so long that it needs a ping.
 
         Raises:
             DBAPIError: the driver's error, as SQLAlchemy would raise it. If the connection was
@@ -119,7 +119,7 @@ class Direct:
         if self._engine._has_events or self._is_traced():
             return None
         pool = pool_of(self._engine)
-        record = pool.take_fresh()
+        record = await pool.take()
         if record is None:
             return None
         driver = record.driver_connection

@@ -6,10 +6,11 @@ from time import monotonic
 from typing import Any
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
-from sqlalchemy.util import await_
+from sqlalchemy.util import await_, greenlet_spawn
 
 from backstay.db.budget import Budget, Returned, Waiting
 from backstay.db.fair_semaphore import FairSemaphore
@@ -18,12 +19,6 @@ FRESH_SECONDS = 5.0
 """A connection that was idle for less than this is used without a ping."""
 OWN_SECONDS = 0.05
 """How long to wait for a connection of the same pool before an idle one of another is closed."""
-
-
-def is_closed(record: ConnectionPoolEntry) -> bool:
-    """Whether the driver knows that the server has closed a connection; no round trip."""
-    look = getattr(record.driver_connection, "is_closed", None)
-    return look is not None and look()
 
 
 def pool_of(engine: AsyncEngine | Engine) -> "SharedPool":
@@ -68,19 +63,29 @@ class SharedPool(AsyncAdaptedQueuePool):
             return None
         return self._waiting.popleft()
 
-    def take_fresh(self) -> ConnectionPoolEntry | None:
-        """An idle connection that needs no ping, without waiting; None if there is none.
+    async def take(self) -> ConnectionPoolEntry | None:
+        """A connection as :meth:`_do_get` finds it, but without SQLAlchemy's greenlet.
 
-        It bypasses the events of checking out and in: :meth:`put_back` or :meth:`drop` it.
+        It bypasses the events of checking out and in: :meth:`put_back` or :meth:`drop` it. None if
+        one has to be opened, pinged or replaced, which SQLAlchemy does, and tells of failures.
         """
-        if not self.idle:
-            return None
-        record: Any = self.idle[-1].record
-        is_outdated = record.starttime < self._invalidate_time
-        if is_outdated or monotonic() - self.idle[-1].since > FRESH_SECONDS or is_closed(record):
-            return None
         self.budget.watch()
-        return self.idle.pop().record
+        if self.idle:
+            return self.idle.pop().record if self._is_fresh(self.idle[-1]) else None
+        if self._may_open():
+            return None
+        found = await self._wait()
+        if found is not None and found.pool is self:
+            return found.record
+        try:
+            return await greenlet_spawn(self._connected, found)
+        except (self._dialect.loaded_dbapi.Error, SQLAlchemyError, OSError):
+            return None
+
+    def _is_fresh(self, found: Returned) -> bool:
+        record: Any = found.record
+        is_outdated = record.starttime < self._invalidate_time
+        return not is_outdated and monotonic() - found.since < FRESH_SECONDS and not _closed(record)
 
     def put_back(self, record: ConnectionPoolEntry) -> None:
         """Return a connection that is at rest."""
@@ -97,13 +102,16 @@ class SharedPool(AsyncAdaptedQueuePool):
         self.budget.watch()
         if self.idle:
             return self.idle.pop().record
-        if self.has_room and self.budget.open < self.budget.most:
+        if self._may_open():
             self.open += 1
             return self._connected()
         found = await_(self._wait())
         if found is not None and found.pool is self:
             return found.record
         return self._connected(instead_of=found)
+
+    def _may_open(self) -> bool:
+        return self.has_room and self.budget.open < self.budget.most
 
     def _connected(self, instead_of: Returned | None = None) -> ConnectionPoolEntry:
         """Open a connection that is counted already, after closing one of another pool."""
@@ -146,28 +154,39 @@ class SharedPool(AsyncAdaptedQueuePool):
             raise
 
     async def _found(self, waiting: Waiting) -> Returned | None:
-        given = waiting.given
+        """What the task is given. At first it waits for a connection of this pool."""
         own = min(OWN_SECONDS, self.timeout()) if self.open else 0.0
-        await asyncio.wait([given], timeout=own)
-        if not given.done():
-            if self.has_room and (idle := self.budget.oldest(beside=self)):
-                given.cancel()
-                self.open += 1
-                return idle
-            waiting.claims = True
-            await asyncio.wait([given], timeout=self.timeout() - own)
-        if given.done():
-            return given.result()
+        loop = asyncio.get_running_loop()
+        timers = [loop.call_later(own, self._claim, waiting)]
+        timers.append(loop.call_later(self.timeout(), self._give_up, waiting))
+        try:
+            return await waiting.given
+        finally:
+            for timer in timers:
+                timer.cancel()
+
+    def _claim(self, waiting: Waiting) -> None:
+        """Let a waiting task have a connection of another pool, too."""
+        if waiting.given.done():
+            return
+        waiting.claims = True
+        if self.has_room and (idle := self.budget.oldest(beside=self)):
+            self.open += 1
+            waiting.given.set_result(idle)
+
+    def _give_up(self, waiting: Waiting) -> None:
+        if waiting.given.done():
+            return
         self.semaphore.timed_out()
-        raise PoolTimeout(
-            f"{self.status()}; connection timed out, timeout {self.timeout():.2f}", code="3o7r"
-        )
+        told = f"{self.status()}; connection timed out, timeout {self.timeout():.2f}"
+        waiting.given.set_exception(PoolTimeout(told, code="3o7r"))
 
     def _give_on(self, waiting: Waiting) -> None:
         """Give others the connection that came too late for a task that has stopped waiting."""
-        if waiting.given.cancel() or waiting.given.cancelled():
+        given = waiting.given
+        if given.cancel() or given.cancelled() or given.exception() is not None:
             return
-        found = waiting.given.result()
+        found = given.result()
         if found is None or found.pool is not self:
             self.budget.release(self)
         if found is not None:
@@ -202,3 +221,9 @@ class SharedPool(AsyncAdaptedQueuePool):
 
     def status(self) -> str:
         return f"{self.checkedout()} of {self.size()} connections in use, {self.checkedin()} idle"
+
+
+def _closed(record: ConnectionPoolEntry) -> bool:
+    """Whether the driver knows that the server has closed a connection; no round trip."""
+    look = getattr(record.driver_connection, "is_closed", None)
+    return look is not None and look()
