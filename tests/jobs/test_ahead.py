@@ -12,6 +12,7 @@ from backstay.core.clock import new_id
 from backstay.core.context import Guard
 from backstay.core.jobs import JobRun
 from backstay.db.group_commit import GroupCommit
+from backstay.db.transaction import _finish
 from backstay.jobs import ahead
 from backstay.jobs.ahead import Ahead
 from backstay.jobs.statements import END, HELD
@@ -105,14 +106,12 @@ async def test_jobs_that_wait_behind_a_long_one_are_given_back(
         await becomes(ships, long, "succeeded")
 
 
-async def test_a_run_that_was_taken_over_is_left_out_of_the_group(
-    ships: Backstay, captain: UserSender
-) -> None:
+async def test_a_group_leaves_out_runs_taken_over(ships: Backstay, captain: UserSender) -> None:
     ids = await captain(Order(words=("a", "b")))
     await ships.worker_context.outbox.store.claim(None, 2, lease=60.0)
     await execute(ships, update(Job).where(Job.id == ids[0]).values(attempts=2))
     values = dict.fromkeys(("percent", "text", "outcome", "code", "sentence"))
-    together = GroupCommit(ships.database.writer)
+    together = GroupCommit(ships.database.writer, _finish)
     ends = []
     for each in ids:
         change = {"run_id": each, "attempt": 1, "end": "succeeded"} | values

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
@@ -10,11 +10,12 @@ import structlog
 from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.background import in_background
 from backstay.core.context import Guard, Write
-from backstay.db.faults import commit_failed
+from backstay.db.session import Transaction
 
 log = structlog.get_logger("backstay.transaction")
 
@@ -48,11 +49,11 @@ class GroupCommit:
     A lone command waits for nobody: only those that end while a commit is under way share the next
     one. None is committed before its statements are. A guard whose row another transaction has
     locked is left out, and after an error nothing is written, so that no command waits or fails
-    because of another.
+    because of another. ``finish`` commits the session that has written a group.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine.sync_engine
+    def __init__(self, engine: AsyncEngine, finish: Callable[[Session], None]) -> None:
+        self._engine, self._finish = engine, finish
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._ending: list[_Ending] = []
         self._committing: asyncio.Task[None] | None = None
@@ -81,13 +82,13 @@ class GroupCommit:
         try:
             while self._ending:
                 group, self._ending = self._ending[:MOST], self._ending[MOST:]
-                await self._commit(group)
+                await self._end(group)
         finally:
             self._committing = None
             for each in self._ending:  # the process ends
                 each.is_committed.cancel()
 
-    async def _commit(self, group: Sequence[_Ending]) -> None:
+    async def _end(self, group: Sequence[_Ending]) -> None:
         try:
             held = await greenlet_spawn(self._write, group)
         except (SQLAlchemyError, OSError) as error:
@@ -104,8 +105,8 @@ class GroupCommit:
 
     def _write(self, group: Sequence[_Ending]) -> Collection[Any]:
         """Write and commit what may be, and return the keys of the guards that held."""
-        with self._engine.connect() as connection:
-            transaction = connection.begin()
+        with Transaction(self._engine).sync_session as session:
+            connection = session.connection()
             held = _held(connection, [each.guard for each in group if each.guard is not None])
             rows = defaultdict[Any, list[Mapping[str, Any]]](list)
             for each in group:
@@ -113,12 +114,7 @@ class GroupCommit:
                     rows[statement].append(parameters)
             for statement, many in rows.items():
                 connection.execute(statement, many)
-            try:
-                transaction.commit()
-            except SQLAlchemyError as error:
-                # on SQLite a transaction stays open if its COMMIT fails
-                connection.invalidate()
-                raise commit_failed(error) from error
+            self._finish(session)
             return held
 
 

@@ -41,7 +41,7 @@ class Transactions:
 
     def __init__(self, database: Database, channel: PrincipalChannel, clock: Clock) -> None:
         self._database, self._channel, self._clock = database, channel, clock
-        self._together = GroupCommit(database.writer)
+        self._together = GroupCommit(database.writer, _finish)
         self._lock_first: set[type[Message[Any]]] = set()
 
     def transaction(self, message: type[Message[Any]], call_next: Next) -> Next:
@@ -147,7 +147,7 @@ async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]
         log.exception("not done after a commit", command=message.__name__)
 
 
-def _finish(session: Session, writes: Sequence[Write], guard: Guard | None) -> None:
+def _finish(session: Session, writes: Sequence[Write] = (), guard: Guard | None = None) -> None:
     """Write the remaining rows and commit, all within one switch to SQLAlchemy's greenlet."""
     session.flush()
     connection = session.connection()
