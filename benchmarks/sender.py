@@ -99,8 +99,8 @@ class Clients:
     async def open(self, rate: float, seconds: float) -> Crowd:
         """Requests leave at a rate per second, whatever became of those before.
 
-        Those for which no connection is free are lost: ``OPEN_CONNECTIONS`` wait longer by then than
-        any client would.
+        Those for which no connection is free are lost: so many wait by then that none of them is
+        answered in time.
         """
         found, sent = Crowd(seconds), 0
         free = [await self._connect() for _ in range(OPEN_CONNECTIONS)]
