@@ -5,9 +5,11 @@ another: in an open loop requests leave at a rate, and are timed from the moment
 """
 
 import asyncio
+import socket
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -18,8 +20,8 @@ PATIENCE = 2.0
 """Seconds after which a client gives up: it closes its connection, and its answer is lost."""
 RETRY_SECONDS = 1.0
 """Seconds after which a client of a closed loop tries again when it was refused."""
-OPEN_CONNECTIONS = 64
-"""So many connections an open loop begins with; it opens more when all are in use."""
+OPEN_CONNECTIONS = 5000
+"""The connections of an open loop."""
 STARTS = 2500
 REFUSED = ("503", "429")
 ANSWER_BYTES = 500
@@ -40,11 +42,13 @@ def bytes_of(method: str, path: str, body: str = "", **fields: str) -> bytes:
 class Crowd:
     """What clients got: seconds of each success in time, and how many of what else.
 
-    ``cpu`` are the seconds of processor time that the server used meanwhile.
+    ``cpu`` are the seconds of processor time that the server used meanwhile, ``behind`` those that
+    a request of an open loop left too late at most.
     """
 
     seconds: float
     cpu: float = 0.0
+    behind: float = 0.0
     good: list[float] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
 
@@ -88,32 +92,45 @@ class Clients:
                 if link.status in REFUSED:
                     await asyncio.sleep(RETRY_SECONDS)
 
-        before, end = machine.cpu_seconds(self._server.pids), perf_counter() + seconds
+        before, end = self._cpu(), perf_counter() + seconds
         await asyncio.gather(*(client(*each) for each in enumerate(free)))
-        return self._ended(found, before)
+        return self._ended(found, self._cpu() - before)
 
     async def open(self, rate: float, seconds: float) -> Crowd:
-        """Requests leave at a rate per second, whatever became of those before."""
+        """Requests leave at a rate per second, whatever became of those before.
+
+        Those for which no connection is free are lost: so many wait by then that none of them is
+        answered in time.
+        """
         found, sent = Crowd(seconds), 0
         free = [await self._connect() for _ in range(OPEN_CONNECTIONS)]
-        running: set[asyncio.Task[None]] = set()
 
-        async def client(due: float) -> None:
-            link = await self._ask(found, free.pop() if free else None, due)
+        def note(link: _Connection, due: float, answered: "asyncio.Future[str]") -> None:
+            waited, status = perf_counter() - due, answered.result()
+            if waited > PATIENCE:
+                status = "late"
+            if status == "200":
+                found.good.append(waited)
+            else:
+                found.others[status] += 1
             if link.is_open:
                 free.append(link)
 
-        before, began = machine.cpu_seconds(self._server.pids), perf_counter()
+        before, began = self._cpu(), perf_counter()
         while (now := perf_counter() - began) < seconds:
-            due = int(now * rate)
-            for number in range(sent, due):
-                task = asyncio.ensure_future(client(began + number / rate))
-                running.add(task)
-                task.add_done_callback(running.discard)
-            sent = due
+            found.behind = max(found.behind, now - sent / rate)
+            for number in range(sent, int(now * rate)):
+                if free:
+                    link, due = free.pop(), began + number / rate
+                    link.start(self._request).add_done_callback(partial(note, link, due))
+                else:
+                    found.others["late"] += 1
+            sent = int(now * rate)
             await asyncio.sleep(0.001)
-        await asyncio.gather(*running)
-        return self._ended(found, before)
+        ended = self._cpu() - before
+        await asyncio.sleep(PATIENCE)
+        found.others["late"] += sent - found.asked
+        return self._ended(found, ended)
 
     async def dribble(self) -> None:
         """Write and read a byte at a time, until cancelled."""
@@ -131,10 +148,15 @@ class Clients:
                     writer.transport.abort()
 
     async def _connect(self) -> "_Connection":
-        made = asyncio.get_running_loop().create_connection(
-            _Connection, *self._address, local_addr=(f"127.0.0.{self._source}", 0)
-        )
-        link = (await made)[1]
+        loop, one = asyncio.get_running_loop(), socket.socket()
+        try:
+            one.setblocking(False)
+            one.bind((f"127.0.0.{self._source}", 0))
+            await loop.sock_connect(one, self._address)
+        except BaseException:
+            one.close()
+            raise
+        _, link = await loop.create_connection(_Connection, sock=one)
         self._links.add(link)
         return link
 
@@ -157,8 +179,11 @@ class Clients:
             found.others[status] += 1
         return link or _Connection()
 
-    def _ended(self, found: Crowd, before: float) -> Crowd:
-        found.cpu = machine.cpu_seconds(self._server.pids) - before
+    def _cpu(self) -> float:
+        return machine.cpu_seconds(self._server.pids)
+
+    def _ended(self, found: Crowd, cpu: float) -> Crowd:
+        found.cpu = cpu
         for link in self._links:
             link.close()
         self._links.clear()
@@ -197,10 +222,14 @@ class _Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> str:
         """The status of the answer, or that the connection broke."""
         self.status = ""
+        self.status = await self.start(request)
+        return self.status
+
+    def start(self, request: bytes) -> "asyncio.Future[str]":
+        """Send a request, without waiting for the answer."""
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        self.status = await self._answered
-        return self.status
+        return self._answered
 
     def _answer(self, status: str) -> None:
         if self._answered is not None and not self._answered.done():

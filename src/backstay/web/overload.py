@@ -30,7 +30,7 @@ SAMPLE_SECONDS = 0.005
 """How often a turn of the event loop is timed while ``FEWEST`` requests are in flight."""
 SAMPLES = 3
 """The fewest turns by which is judged: one of them may have been held up by blocking code."""
-IDLE_TURN = 0.0002
+IDLE_TURN = 0.00002
 """Seconds: in a shorter turn the event loop had nothing to do."""
 WEIGHT = 0.3
 """What the last interval counts in the rate at which requests are finished."""
@@ -84,9 +84,9 @@ class Shedder:
         self._max_wait, self._shed, self._clock = max_wait, shed, clock
         self._cohort, self._before = Cohort(clock()), Cohort(0.0)
         self._rate = 0.0
-        self._is_standing = self._was_idle = False
+        self._is_standing = False
         self._since = self._seen_at = 0.0
-        self._samples = self._finished = self._refused = 0
+        self._samples = self._idle = self._finished = self._refused = 0
         self._logged_at = -LOG_SECONDS
 
     @property
@@ -142,7 +142,7 @@ class Shedder:
         """Take the duration of a turn of the event loop."""
         now = self._seen_at = self._clock()
         self._samples += 1
-        self._was_idle |= seconds < IDLE_TURN
+        self._idle += seconds < IDLE_TURN
         if now - self._cohort.began >= self._max_wait:
             self._before, self._cohort = self._cohort, Cohort(now)
         if self.count < FEWEST:
@@ -155,14 +155,15 @@ class Shedder:
         return self._rate > 0 and self._clock() - self._seen_at > INTERVAL
 
     def _judge(self, now: float) -> None:
-        self._is_standing = not self._was_idle
+        """Say whether the loop had something to do in most turns of the interval that ends now."""
+        self._is_standing = 2 * self._idle < self._samples
         if self._is_standing:
             rate = self._finished / (now - self._since)
             self._rate += (rate - self._rate) * (WEIGHT if self._rate else 1)
         self._begin_interval(now)
 
     def _begin_interval(self, now: float) -> None:
-        self._since, self._was_idle, self._samples, self._finished = now, False, 0, 0
+        self._since, self._samples, self._idle, self._finished = now, 0, 0, 0
 
     def _watch(self) -> None:
         """Time turns of the event loop until fewer than ``FEWEST`` requests are in flight."""
