@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Executable, bindparam, event, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from backstay.core.clock import new_id, utc_now
 from backstay.core.errors import AppError, DatabaseFailed, Invalid
@@ -243,3 +244,23 @@ async def test_a_statement_is_plain_only_if_its_sql_is_complete(database: Databa
 
 def _is_at_rest(pool: SharedPool) -> bool:
     return pool.checkedout() == 0 and pool.open == len(pool.idle)
+
+
+async def test_a_handler_sees_a_refusal_after_a_flush(
+    database: Database, command: Commands
+) -> None:
+    seen: list[str] = []
+
+    async def work(session: Transaction) -> None:
+        await session.insert_one(Book(title="Typhoon"))
+        try:
+            await session.flush()
+        except IntegrityError:
+            seen.append("refused")
+            raise
+
+    await command(work)
+    for _ in range(2):
+        with pytest.raises(TitleTaken):
+            await command(work)
+    assert seen == ["refused", "refused"]

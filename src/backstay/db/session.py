@@ -73,9 +73,9 @@ class Transaction(AsyncSession):
         """Whether rows that were read without a lock had to be locked all the same."""
         return "locked_late" in self.info
 
-    @property
-    def only_pends(self) -> bool:
-        """Whether nothing is to be written besides pending writes and changes of seen rows."""
+    def defers(self) -> bool:
+        """Leave changes of seen rows to the commit; whether nothing else is to be written, besides
+        pending writes."""
         sync = self.sync_session
         if self.is_open or sync.new or sync.deleted:
             return False
@@ -84,9 +84,12 @@ class Transaction(AsyncSession):
         return all(each is not None and each.take_changes(sync) for each in changed)
 
     async def flush(self, objects: Sequence[Any] | None = None) -> None:
-        """Write what has changed; changes of seen rows wait for the commit."""
-        if objects is not None or not self.only_pends:
-            await super().flush(objects)
+        """Write what is pending and what has changed; changes of seen rows wait for the commit."""
+        if objects is None and not self.pending and self.defers():
+            return
+        if self.pending:
+            await self.run_sync(lambda sync: sync.connection())
+        await super().flush(objects)
 
     async def see(self, sight: Sight, *sought: Any) -> list[Any] | None:
         """The rows that a statement with ``sight.select`` and its parameters find, not locked: they
@@ -123,7 +126,7 @@ class Transaction(AsyncSession):
         it had been read.
 
         The INSERT is sent with the next use of the session, before it, or else with the commit. A
-        handler that must know whether the row was refused inserts it in a savepoint
+        handler that must know whether the row was refused flushes, or inserts it in a savepoint
         (``begin_nested``), where it is sent at once.
         """
         if isinstance(row, Entity):

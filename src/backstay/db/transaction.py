@@ -118,7 +118,7 @@ class Transactions:
         """Write what is left and commit: what did not use its session yet, with other commands that
         end now, or in one statement."""
         session: Transaction | None = unit.opened
-        if session is None or session.only_pends:
+        if session is None or session.defers():
             everything = [*unit.pending, *unit.writes]
             checks = [] if session is None else [each.check for each in session.seen]
             is_nothing = not (everything or checks or unit.guard)
