@@ -74,9 +74,11 @@ async def test_no_task_is_claimed_ahead(
         monkeypatch.setattr(ahead, name, END_OF_TIME)
     claim, asked = DatabaseJobs.claim, list[tuple[int, int]]()
 
-    async def note(store: Any, queues: Any, limit: int, lease: float, reserved: int) -> Any:
+    async def note(
+        store: Any, queues: Any, limit: int, lease: float, reserved: int, waiting: int
+    ) -> Any:
         asked.append((limit, reserved))
-        return await claim(store, queues, limit, lease, reserved)
+        return await claim(store, queues, limit, lease, reserved, waiting)
 
     monkeypatch.setattr(DatabaseJobs, "claim", note)
     expected = tuple(f"{number:02}" for number in range(20))
@@ -86,6 +88,14 @@ async def test_no_task_is_claimed_ahead(
     assert {row.attempts for row in await jobs(ships)} == {1}
     assert max(limit for limit, _ in asked) > 3
     assert max(limit - reserved for limit, reserved in asked) == 2
+
+
+async def test_a_last_attempt_is_not_claimed_ahead(ships: Backstay, captain: UserSender) -> None:
+    once = [*await captain(Order(words=("a", "b", "c"))), *await captain(Order(words=("d",)))]
+    await execute(ships, update(Job).where(Job.id.in_(once[:3])).values(max_attempts=1))
+    store = ships.worker_context.outbox.store
+    assert [run.id for run in await store.claim(None, 3, 60.0, ahead=2)] == once[:1]
+    assert [run.id for run in await store.claim(None, 3, 60.0, ahead=1)] == [*once[1:3], once[3]]
 
 
 async def test_jobs_that_wait_behind_a_long_one_are_given_back(

@@ -167,11 +167,18 @@ class JobStore(Protocol):
         ...
 
     async def claim(
-        self, queues: Sequence[str] | None, limit: int, lease: float, reserved: int = 0
+        self,
+        queues: Sequence[str] | None,
+        limit: int,
+        lease: float,
+        reserved: int = 0,
+        ahead: int = 0,
     ) -> list[JobRun]:
         """Claim up to ``limit`` jobs that may run now, for ``lease`` seconds.
 
-        Jobs of ``TASK_QUEUE`` come last, and ``reserved`` of the ``limit`` are not for them.
+        Jobs of ``TASK_QUEUE`` come last, and ``reserved`` of the ``limit`` are not for them. The
+        last ``ahead`` of them have to wait for a slot: a job for which this would be the last
+        attempt is not among these, since its worker could die before it begins.
         """
         ...
 

@@ -63,8 +63,9 @@ _HELD = (
 
 
 def _claim(*queues: ColumnElement[bool]) -> Update:
+    may_be_lost = Job.max_attempts > Job.attempts + 1
     ready = (
-        select(Job.id)
+        select(Job.id, Job.due_at, Job.position, may_be_lost.label("may_be_lost"))
         .where(*READY, Job.state == JobState.QUEUED.value, _KNOWN, *queues)
         .order_by(Job.due_at, Job.position)
         .with_for_update(skip_locked=True)
@@ -73,10 +74,15 @@ def _claim(*queues: ColumnElement[bool]) -> Update:
     left = bindparam("tasks", type_=Integer) - (
         select(func.count()).select_from(first).scalar_subquery()
     )
+    order = func.row_number().over(order_by=(first.c.due_at, first.c.position))
+    ranked = select(first.c.id, first.c.may_be_lost, order.label("rank")).subquery()
+    chosen = select(ranked.c.id).where(
+        or_(ranked.c.may_be_lost, ranked.c.rank <= bindparam("slots", type_=Integer))
+    )
     tasks = ready.where(Job.queue == TASK_QUEUE).limit(case((left > 0, left), else_=0)).cte("last")
     return (
         update(Job)
-        .where(Job.id.in_(union_all(select(first.c.id), select(tasks.c.id))))
+        .where(Job.id.in_(union_all(chosen, select(tasks.c.id))))
         .values(
             state=JobState.RUNNING.value,
             attempts=Job.attempts + 1,

@@ -81,10 +81,15 @@ class DatabaseJobs:
             await transaction.execute(ANNOUNCE, {"job_id": job_id})
 
     async def claim(
-        self, queues: Sequence[str] | None, limit: int, lease: float, reserved: int = 0
+        self,
+        queues: Sequence[str] | None,
+        limit: int,
+        lease: float,
+        reserved: int = 0,
+        ahead: int = 0,
     ) -> list[JobRun]:
         parameters = {"names": self._names, "queues": queues, "limit": limit, "lease": lease}
-        parameters["tasks"] = limit - reserved
+        parameters |= {"tasks": limit - reserved, "slots": limit - ahead}
         if queues is None:
             del parameters["queues"]
         rows = await self._database.write(CLAIM[queues is not None], parameters)

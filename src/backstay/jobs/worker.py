@@ -136,7 +136,7 @@ class Worker:
         if limit <= 0 or await self._place.is_paused():
             return 0
         reserved = self._reserved + ahead
-        claiming = self._store.claim(self._queues, limit, self._place.lease, reserved)
+        claiming = self._store.claim(self._queues, limit, self._place.lease, reserved, ahead)
         try:
             runs = await self._with_timeout(claiming, self._release_all)
         except Exception as error:
