@@ -14,6 +14,7 @@ from backstay.core.bus import Next
 from backstay.core.context import ActivityNote, Context, Guard, UnitOfWork, Write
 from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock, PrincipalChannel
+from backstay.core.uploads import upload_fields
 from backstay.db.database import Database
 from backstay.db.direct import Direct
 from backstay.db.faults import commit_failed, raise_translated
@@ -49,6 +50,8 @@ class Transactions:
         if not issubclass(message, Command):
             return call_next
         database = self._database
+        if any(upload_fields(message)):  # it can be read only once
+            self._lock_first.add(message)
 
         async def run(context: Context) -> Any:
             if context.unit_of_work is not None:
