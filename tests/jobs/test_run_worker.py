@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from backstay.composition import Backstay
-from backstay.jobs import worker as worker_module
+from backstay.jobs import timing
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.worker import Worker
 from backstay.testing.waiting import LIMIT, eventually
@@ -61,7 +61,7 @@ async def test_a_scheduler_that_dies_is_reported_at_once(
         raise LookupError("the plan is gone")
 
     monkeypatch.setattr(Scheduler, "work", die)
-    with logged(worker_module) as logs:
+    with logged(timing) as logs:
         async with SlowToStop(ships.worker_context).running(grace=0.0):
             await eventually(lambda: logs)
     (event,) = logs

@@ -97,7 +97,7 @@ SendParcel
                                               conditional
                                                 weigh_parcel
                                                   SELECT users
-                                          UPDATE jobs
+                                    UPDATE jobs
                                     INSERT activity
         INSERT activity
 """

@@ -133,6 +133,8 @@ class Transactions:
     async def _at_once(
         self, writes: Sequence[Write], guard: Guard | None, checks: Sequence[Write]
     ) -> bool:
+        if self._database.is_tracing():
+            return False  # its statements are spans of this command alone
         if not checks and self._together.takes(writes):
             return await self._together(writes, guard)
         direct = self._database.direct_writes
