@@ -7,6 +7,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.jobs import timing
+from backstay.jobs import worker as worker_module
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.worker import Worker
 from backstay.testing.waiting import LIMIT, eventually
