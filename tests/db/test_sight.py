@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import pytest
 from sqlalchemy import bindparam, event, func, select, text, update
+from sqlalchemy.orm import Session
 
 from backstay.core.clock import new_id
 from backstay.core.errors import AppError
@@ -227,6 +228,24 @@ async def test_a_change_by_sql_is_left_to_sqlalchemy(shop: Shop) -> None:
     before = await shop.row()
     await shop(change)
     assert (await shop.row()).pages == before.pages + 5
+
+
+async def test_listeners_to_a_flush_miss_nothing(shop: Shop) -> None:
+    heard: list[Any] = []
+
+    def listen(session: Session, *_: Any) -> None:
+        heard.extend(session.dirty)
+
+    async def change(session: Transaction, book: Any) -> None:
+        book.pages = 5
+
+    event.listen(Session, "before_flush", listen)
+    try:
+        await shop(change)
+    finally:
+        event.remove(Session, "before_flush", listen)
+    assert [type(row) for row in heard] == [Book]
+    assert (await shop.row()).pages == 5
 
 
 async def test_the_same_row_is_seen_once(shop: Shop) -> None:

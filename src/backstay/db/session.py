@@ -98,6 +98,8 @@ class Transaction(AsyncSession):
         sync = self.sync_session
         if self._direct is None or self.is_open or self.pending or sync.in_nested_transaction():
             return None
+        if len(sync.dispatch.before_flush) > 1 or sync.dispatch.after_flush:
+            return None  # besides ours, somebody listens to what SQLAlchemy writes
         found = await self._direct.rows(*sought)
         return None if found is None else [self._seen(Seen(sight, values)) for values in found]
 
