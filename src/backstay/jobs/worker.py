@@ -133,7 +133,10 @@ class Worker:
         """
         ahead = self._ahead.room()
         limit = self._concurrency - len(self._running) + ahead
-        if limit <= 0 or await self._place.is_paused():
+        if await self._place.is_paused():
+            await self._release_all(self._ahead.take())
+            return 0
+        if limit <= 0:
             return 0
         reserved = self._reserved + ahead
         claiming = self._store.claim(self._queues, limit, self._place.lease, reserved, ahead)
