@@ -1,6 +1,7 @@
 """Shows what a worker claims ahead, and that it gives back what it cannot start."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from backstay.jobs.ahead import Ahead
 from backstay.jobs.statements import END, HELD
 from backstay.jobs.store import DatabaseJobs
 from backstay.jobs.tables import Job
+from backstay.jobs.worker import Worker
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Enlist, Order
 from tests.jobs.steps import UserSender, at_work, becomes, drain, job, jobs, words
@@ -96,6 +98,20 @@ async def test_a_last_attempt_is_not_claimed_ahead(ships: Backstay, captain: Use
     store = ships.worker_context.outbox.store
     assert [run.id for run in await store.claim(None, 3, 60.0, ahead=2)] == once[:1]
     assert [run.id for run in await store.claim(None, 3, 60.0, ahead=1)] == [*once[1:3], once[3]]
+
+
+async def test_what_was_claimed_ahead_is_given_back_in_a_pause(
+    ships: Backstay, captain: UserSender
+) -> None:
+    async def is_paused() -> bool:
+        return True
+
+    ids = await captain(Order(words=("a", "b")))
+    place = replace(ships.worker_context, is_paused=is_paused)
+    worker = Worker(place, concurrency=1)
+    worker._ahead.waiting.extend(await place.outbox.store.claim(None, 2, lease=60.0))
+    assert await worker.drain() == 0
+    assert [(await job(ships, each)).state for each in ids] == ["queued", "queued"]
 
 
 async def test_jobs_that_wait_behind_a_long_one_are_given_back(

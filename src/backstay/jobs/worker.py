@@ -40,9 +40,8 @@ class Worker:
         self._reserved = int(concurrency > 1 and set(queues or ()) != {TASK_QUEUE})
         self._running: dict[asyncio.Task[None], JobRun] = {}
         self._ahead = Ahead(concurrency)
-        self._started = 0
         self._called = place.outbox.subscribe()
-        self._is_stopping, self._grace = False, 0.0
+        self._started, self._is_stopping, self._grace = 0, False, 0.0
         self._faults: deque[Exception] = deque(maxlen=place.tries)
         self._with_timeout = TimeoutRunner(place.lease / 3)
 
@@ -133,10 +132,9 @@ class Worker:
         """
         ahead = self._ahead.room()
         limit = self._concurrency - len(self._running) + ahead
-        if await self._place.is_paused():
+        if is_paused := await self._place.is_paused():
             await self._release_all(self._ahead.take())
-            return 0
-        if limit <= 0:
+        if is_paused or limit <= 0:
             return 0
         reserved = self._reserved + ahead
         claiming = self._store.claim(self._queues, limit, self._place.lease, reserved, ahead)
