@@ -45,7 +45,7 @@ ACCOUNTS = 32
 """How many people sign in by turns: a password guess waits while the same account has others."""
 CHANGED = 1000
 """How many items are changed by turns, so that no two requests wait for one row."""
-REFRESHED = 20_000
+REFRESHED = 60_000
 """How many sessions are there to be refreshed, each once: a client does it every ten minutes."""
 PATIENCE = 120
 """Seconds in which a server starts or ends, also on a busy machine."""
