@@ -1,6 +1,7 @@
 """Shows that a process stays within its budget of connections, and has few while idle."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -232,3 +233,18 @@ async def test_connections_opened_ahead_stay_within_the_minimum(
 ) -> None:
     await database.warm_up()
     assert await count(observer) == 2
+
+
+async def test_a_waiting_task_is_given_no_outdated_connection(database: Database) -> None:
+    """Such as one to a server that is no longer the primary, which was in use until now."""
+    pool = pool_of(database.read_engine)
+    async with AsyncExitStack() as held:
+        for _ in range(pool.size() - 1):
+            held.push_async_callback((await database.read_engine.connect()).close)
+        connection = await database.read_engine.connect()
+        taking = asyncio.create_task(pool.take())
+        await eventually(lambda: pool.semaphore.waiting)
+        pool._invalidate_time = time.time() + 60
+        await connection.close()
+        assert await taking is None
+        assert len(pool.idle) == 1

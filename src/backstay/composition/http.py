@@ -164,14 +164,7 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
     app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
     wait, shed = settings.server.max_wait, backstay.metrics.events.shed
     shedder = Shedder(wait, shed) if wait else None
-    middleware.install(
-        app,
-        settings,
-        backstay.metrics,
-        index,
-        backstay.tracer,
-        shedder,
-    )
+    middleware.install(app, settings, backstay.metrics, index, backstay.tracer, shedder)
     return index
 
 

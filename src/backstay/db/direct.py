@@ -17,15 +17,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.bounded_map import BoundedMap
+from backstay.core.context import Write
 from backstay.db.plain import Parameters, PlainStatement, Rows, joined
 from backstay.db.pool import SharedPool, pool_of
 from backstay.db.sight import Overtaken
 
 Guard = Callable[[Any], AbstractContextManager[None]]
 """Makes the context in which the driver's connection runs a statement, such as its deadline."""
-
-Write = tuple[Executable, Parameters]
-"""A statement whose rows nobody needs, and its parameters."""
 
 _MOST_JOINED = 256
 _DIVISION_BY_ZERO, _CONSTRAINT = "22012", "23"

@@ -76,7 +76,10 @@ class SharedPool(AsyncAdaptedQueuePool):
             return None
         found = await self._wait()
         if found is not None and found.pool is self:
-            return found.record
+            if self._is_fresh(found):
+                return found.record
+            self._do_return_conn(found.record)
+            return None
         dialect: Any = self._dialect
         try:
             return await greenlet_spawn(self._connected, found)
