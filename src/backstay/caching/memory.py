@@ -176,8 +176,9 @@ class MemoryCache:
     def add_untold(self, tags: Iterable[str]) -> None:
         """Collect tags to send, if a channel asked for that; too many of them become all tags."""
         if self._untold is not None:
-            together = self._untold.union(tags)
-            self._untold = together if len(together) <= MOST_UNTOLD else {EVERYTHING}
+            self._untold.update(tags)
+            if len(self._untold) > MOST_UNTOLD:
+                self._untold = {EVERYTHING}
 
     def forget_tags(self, tags: Iterable[str]) -> None:
         """Drop the entries that have one of these tags."""

@@ -20,7 +20,6 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -165,7 +164,7 @@ class SoftDelete:
     deleted_at: Mapped[datetime | None] = mapped_column(sort_order=95)
 
 
-def stamp_of(session: Session | AsyncSession) -> tuple[datetime, UUID | None]:
+def stamp_of(session: Session) -> tuple[datetime, UUID | None]:
     """The time and the author for the rows that a session changes now."""
     return session.info.get("clock", utc_now)(), session.info.get("author")
 

@@ -4,8 +4,10 @@ Optimistic concurrency control (Kung and Robinson, 1981): on PostgreSQL, which k
 the transaction that wrote it last (``xmin``), in every way and by whomever it was written.
 """
 
+from datetime import datetime
 from functools import cache, cached_property
 from typing import Any, cast
+from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -23,12 +25,12 @@ from sqlalchemy.orm import (
     ColumnProperty,
     InstanceState,
     Mapper,
-    Session,
     make_transient_to_detached,
 )
+from sqlalchemy.orm.identity import IdentityMap
 
 from backstay.core.context import Write
-from backstay.db.base import Base, Entity, stamp_of
+from backstay.db.base import Base, Entity
 
 _KEY, _SEEN = "_key", "_seen"
 
@@ -118,14 +120,9 @@ class Seen:
         make_transient_to_detached(self.row)
 
     @property
-    def state(self) -> InstanceState[Any]:
-        """What SQLAlchemy knows of the row."""
-        return cast("InstanceState[Any]", inspect(self.row))
-
-    @property
     def key(self) -> Any:
         """The key of the row in the identity map of a session."""
-        return self.state.key
+        return state_of(self.row).key
 
     @property
     def check(self) -> Write:
@@ -149,12 +146,17 @@ class Seen:
 
     @property
     def _parameters(self) -> dict[str, Any]:
-        (key,) = self.state.identity or (None,)
+        (key,) = state_of(self.row).identity or (None,)
         return {_KEY: key, _SEEN: self._written_by}
 
-    def take_changes(self, session: Session) -> bool:
-        """Note what has changed, and what SQLAlchemy would write besides; False if only it can."""
-        state = self.state
+    def take_changes(
+        self, now: datetime, author: UUID | None, known: IdentityMap | None = None
+    ) -> bool:
+        """Note what has changed, and what SQLAlchemy would write besides; False if only it can.
+
+        ``known`` has the rows of the session, if it is one of them.
+        """
+        state = state_of(self.row)
         changed = {
             name for name in state.committed_state if state.attrs[name].history.has_changes()
         }
@@ -163,13 +165,17 @@ class Seen:
             return False
         if changed:
             if isinstance(self.row, Entity):
-                now, author = stamp_of(session)
                 version = self.row.version + 1
                 values |= {"updated_at": now, "updated_by": author, "version": version}
             vars(self.row).update(values)
             self._changes |= values
-        state._commit_all(vars(self.row), session.identity_map)  # as after a flush
+        state._commit_all(vars(self.row), known)  # as after a flush
         return True
+
+
+def state_of(row: Any) -> InstanceState[Any]:
+    """What SQLAlchemy knows of a row."""
+    return cast("InstanceState[Any]", inspect(row))
 
 
 def _is_sql(value: Any) -> bool:

@@ -73,7 +73,7 @@ class LogFiles:
     def _write(self, name: str, values: Mapping[str, Any]) -> None:
         lines = self._lines.get(name)
         if lines is not None:
-            lines.append(json.dumps(values, default=_plain))
+            lines.append(_as_json(values))
             if not self._has_lines.is_set():
                 self._has_lines.set()
 
@@ -108,3 +108,6 @@ class LogFiles:
 
 def _plain(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+_as_json = json.JSONEncoder(default=_plain).encode

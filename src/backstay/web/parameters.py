@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from backstay.core.bounded_map import BoundedMap
 from backstay.core.errors import FieldError, Invalid
 from backstay.core.listing import Equals, ListQuery
 from backstay.core.messages import Message
@@ -30,7 +31,9 @@ TEXT_OR_JOINT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,:]', re.DOTALL)
 that no part of a body is scanned twice."""
 _OURS = frozenset({Message.__module__, ListQuery.__module__})
 """The modules whose validators look at nothing but the message."""
-_AS_NAMED: Mapping[str, str] = {}
+_PAGING = frozenset({"page", "per_page", "total", "limit", "sort"})
+"""What clients ask again and again in the same words: cursors and searches differ each time."""
+_KEPT, _KEPT_LENGTH = 32, 100  # queries per list, and bytes of the longest
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
@@ -59,7 +62,12 @@ class Parameters:
         self.has_body = bool(fields[Source.JSON])
         required = any(field.is_required() for field in fields[Source.JSON].values())
         self.needs_body = required or method != "POST"
-        self._unasked = None if self.has_body or self.uploads else _without_fields(message)
+        self._known = BoundedMap[bytes, Message[Any]](_KEPT)
+        has_more = self.has_body or self.uploads or fields[Source.PATH]
+        unasked = None if has_more else _without_fields(message)
+        if unasked is not None:
+            self._known.put(b"", unasked)
+        self._repeats = unasked is not None and _pages_only(message)
 
     @cached_property
     def signature(self) -> list[Parameter]:
@@ -104,8 +112,8 @@ class Parameters:
                 return body
         elif upload is None and _announces_content(request) and await request.body():
             raise Invalid("This route takes no body.")
-        elif self._unasked is not None and not request.scope["query_string"]:
-            return self._unasked
+        elif (known := self._known.get(request.scope["query_string"])) is not None:
+            return known
         fields: dict[str, Any] = {}
         if self.has_query:
             named = self._given(request.query_params)
@@ -119,7 +127,15 @@ class Parameters:
         fields |= {self._path_names.get(n, n): value for n, value in request.path_params.items()}
         fields |= dict.fromkeys(self.uploads, upload)
         about = "body" if self.has_body else "query"
-        return validated(self._message.model_validate, fields, about)
+        message = validated(self._message.model_validate, fields, about)
+        if self._repeats and message.model_fields_set <= _PAGING:
+            self._keep(request.scope["query_string"], message)
+        return message
+
+    def _keep(self, query: bytes, message: Message[Any]) -> None:
+        """Spare the next client that asks in the same words the reading of them."""
+        if len(query) <= _KEPT_LENGTH:
+            self._known.put(query, message)
 
     def _validated(self, model: type[BaseModel], given: dict[str, Any]) -> BaseModel:
         """The query; the refusal of an unknown parameter names the known ones."""
@@ -179,6 +195,12 @@ def _without_fields(message: type[Message[Any]]) -> Message[Any] | None:
         if field.is_required() or field.default_factory or not _is_constant(field.default):
             return None
     return message()
+
+
+def _pages_only(message: type[Message[Any]]) -> bool:
+    """Whether the message is a list, and only validators of ours look at how it is paged."""
+    validators = message.__pydantic_decorators__.field_validators.values()
+    return issubclass(message, ListQuery) and all(v.func.__module__ in _OURS for v in validators)
 
 
 def _is_constant(default: Any) -> bool:
