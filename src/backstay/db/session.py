@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import instance_state
 
 from backstay.core.clock import utc_now
 from backstay.core.context import CacheTags, PrincipalChanges, Write
@@ -30,7 +31,7 @@ from backstay.core.registry import Provider
 from backstay.db.base import Base, Entity
 from backstay.db.direct import Direct
 from backstay.db.plain import Parameters, Rows
-from backstay.db.sight import Overtaken, Seen, Sight, state_of
+from backstay.db.sight import Overtaken, Seen, Sight
 
 E = TypeVar("E", bound=Base)
 
@@ -115,7 +116,7 @@ class Transaction(AsyncSession):
                 return False
             changed = list(sync.dirty)
         else:
-            changed = [row for row in self._rows.values() if state_of(row).modified]
+            changed = [row for row in self._rows.values() if instance_state(row).modified]
         seen = {id(each.row): each for each in self.seen}
         found = [seen.get(id(row)) for row in changed]
         known = self.identity_map if self._is_made else None
@@ -152,7 +153,7 @@ class Transaction(AsyncSession):
 
     def _hold(self, row: E) -> E:
         """Have a row in the session as if it had been read."""
-        state = state_of(row)
+        state = instance_state(row)
         if self._is_made or state.mapper.relationships:  # what they hold belongs to it, too
             self.add(row)
         else:
@@ -179,11 +180,11 @@ class Transaction(AsyncSession):
         handler that must know whether the row was refused flushes, or inserts it in a savepoint
         (``begin_nested``), where it is sent at once.
         """
+        statement, defaults = _insert_of(type(row))
+        given = vars(row)
         if isinstance(row, Entity):
             row.stamp(*self.stamp())
-            row.version = 1
-        statement, defaults = _insert_of(type(row))
-        given = row.__dict__
+            given["version"] = 1
         for name, default in defaults:
             if name not in given:
                 given[name] = default(None) if callable(default) else default

@@ -16,17 +16,16 @@ from sqlalchemy import (
     Table,
     Update,
     bindparam,
-    inspect,
     literal_column,
     select,
     update,
 )
 from sqlalchemy.orm import (
     ColumnProperty,
-    InstanceState,
     Mapper,
     make_transient_to_detached,
 )
+from sqlalchemy.orm.attributes import get_history, instance_state
 from sqlalchemy.orm.identity import IdentityMap
 
 from backstay.core.context import Write
@@ -122,7 +121,7 @@ class Seen:
     @property
     def key(self) -> Any:
         """The key of the row in the identity map of a session."""
-        return state_of(self.row).key
+        return instance_state(self.row).key
 
     @property
     def check(self) -> Write:
@@ -146,7 +145,7 @@ class Seen:
 
     @property
     def _parameters(self) -> dict[str, Any]:
-        (key,) = state_of(self.row).identity or (None,)
+        (key,) = instance_state(self.row).identity or (None,)
         return {_KEY: key, _SEEN: self._written_by}
 
     def take_changes(
@@ -156,9 +155,9 @@ class Seen:
 
         ``known`` has the rows of the session, if it is one of them.
         """
-        state = state_of(self.row)
+        state = instance_state(self.row)
         changed = {
-            name for name in state.committed_state if state.attrs[name].history.has_changes()
+            name for name in state.committed_state if get_history(self.row, name).has_changes()
         }
         values = {name: vars(self.row).get(name) for name in changed}
         if not changed <= self._sight.changeable or any(map(_is_sql, values.values())):
@@ -171,11 +170,6 @@ class Seen:
             self._changes |= values
         state._commit_all(vars(self.row), known)  # as after a flush
         return True
-
-
-def state_of(row: Any) -> InstanceState[Any]:
-    """What SQLAlchemy knows of a row."""
-    return cast("InstanceState[Any]", inspect(row))
 
 
 def _is_sql(value: Any) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from pydantic_core import to_json
+
 from backstay.core.startup import without_extras
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -110,4 +112,8 @@ def _plain(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-_as_json = json.JSONEncoder(default=_plain).encode
+def _as_json(values: Mapping[str, Any]) -> str:
+    try:
+        return to_json(values, fallback=_plain).decode()
+    except ValueError:  # it refuses some texts, such as half of a surrogate pair
+        return json.dumps(values, default=_plain)
