@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Enum, ForeignKey, Index, Numeric, String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backstay.core.errors import Conflict
 from backstay.db.base import Base, Entity, SoftDelete
@@ -64,6 +64,7 @@ class Blurb(Base):
 
     book_id: Mapped[UUID] = mapped_column(ForeignKey("test_books.id"), primary_key=True)
     text: Mapped[str | None] = mapped_column(String(200))
+    book: Mapped[Book] = relationship(viewonly=True)
 
 
 book_title = Index(

@@ -16,6 +16,7 @@ from backstay.db.database import Database
 from backstay.db.plain import PlainStatement
 from backstay.db.pool import SharedPool, pool_of
 from backstay.db.session import Transaction
+from backstay.jobs.statements import CHANNEL, NOTIFY_OF
 from backstay.testing.waiting import eventually
 from tests.db.conftest import Commands
 from tests.db.tables import Blurb, Book, Mood, Shelf, TitleTaken
@@ -160,6 +161,27 @@ async def test_plain_inserts_commit_as_one_statement(
     blurb = select(Blurb.text).where(Blurb.book_id == found)
     assert await database.reader.scalar(blurb) == "good"
     assert _is_at_rest(pool_of(database.writer))
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_a_notification_is_sent_with_the_rows_beside_it(
+    database: Database, command: Commands, checkouts: list[object]
+) -> None:
+    heard: list[str] = []
+
+    async def work(session: Transaction) -> None:
+        await session.insert_one(Book(title=f"book {new_id()}"))
+        await session.write_soon(NOTIFY_OF, {"told": f"queue {len(heard)}"})
+
+    async with database.writer.connect() as connection:
+        listening: Any = (await connection.get_raw_connection()).driver_connection
+        await listening.add_listener(CHANNEL, lambda *told: heard.append(told[-1]))
+        for number in range(3):
+            before = len(checkouts)
+            await command(work)
+            await eventually(lambda: len(heard) > number, "a notification is heard")  # noqa: B023
+        assert len(checkouts) == before
+    assert heard == ["queue 0", "queue 1", "queue 2"]
 
 
 async def test_a_refused_row_leaves_nothing_of_its_command(

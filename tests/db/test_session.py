@@ -7,6 +7,7 @@ import anyio
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import StatementError
+from sqlalchemy.orm.attributes import instance_state
 
 from backstay.core.clock import new_id, utc_now
 from backstay.core.errors import (
@@ -209,3 +210,51 @@ async def test_errors_of_a_handler_are_not_the_databases(command: Commands, erro
 
     with pytest.raises(type(error)):
         await command(work)
+
+
+async def test_rows_that_are_only_inserted_need_no_session_of_sqlalchemy(
+    database: Database, command: Commands
+) -> None:
+    async def work(session: Transaction) -> tuple[Book, bool]:
+        book = await session.insert_one(Book(title=f"book {new_id()}"))
+        await session.flush()
+        return book, "sync_session" in vars(session)
+
+    await command(work)
+    if database.writer.dialect.name == "postgresql":  # a flush sends what is pending
+        assert (await command(work))[1]
+    title = select(Book.title).where(Book.id == (await command(work))[0].id)
+    assert await database.reader.scalar(title) is not None
+
+
+async def test_a_row_is_in_the_session_that_inserted_it(command: Commands) -> None:
+    async def work(session: Transaction) -> None:
+        book = await session.insert_one(Book(title=f"book {new_id()}"))
+        assert await session.get(Book, book.id) is book
+        assert book in session
+        with pytest.raises(AttributeError):
+            session.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+    await command(work)
+
+
+async def test_a_change_after_the_insert_is_written(database: Database, command: Commands) -> None:
+    async def work(session: Transaction) -> Book:
+        book = await session.insert_one(Book(title=f"book {new_id()}", pages=1))
+        book.pages = 7
+        return book
+
+    for _ in range(3):
+        book = await command(work)
+        stored = select(Book.pages, Book.version).where(Book.id == book.id)
+        assert tuple(await database.reader.one_or_none(stored)) == (7, 2)
+
+
+async def test_a_row_with_relations_is_held_at_once(command: Commands) -> None:
+    async def work(session: Transaction) -> None:
+        book = await session.insert_one(Book(title="Typhoon"))
+        blurb = await session.insert_one(Blurb(book_id=book.id, text="good"))
+        assert instance_state(blurb).session is session.sync_session
+        assert await session.run_sync(lambda _: blurb.book) is book
+
+    await command(work)

@@ -180,11 +180,6 @@ class UnitOfWork:
             self.opened = self.open(self)
         return self.opened
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether anything besides ``pending`` has used the session."""
-        return self.opened is not None and bool(self.opened.in_transaction())
-
 
 @dataclass(slots=True)
 class Context:

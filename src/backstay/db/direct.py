@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NoReturn
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Executable, Insert
+from sqlalchemy import Executable
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -81,7 +81,8 @@ class Direct:
         return None if records is None else plain.rows(records)
 
     async def write(self, writes: Sequence[Write], checks: Sequence[Write] = ()) -> bool:
-        """On PostgreSQL, execute and commit several INSERTs as one statement, in their order.
+        """On PostgreSQL, execute and commit several INSERTs as one statement, in their order, and
+        calls of functions, such as NOTIFY.
 
         False means that nothing was done, because only SQLAlchemy can execute them. ``checks`` are
         executed with them, and must return a row each.
@@ -92,11 +93,9 @@ class Direct:
             DBAPIError: as :meth:`rows`; nothing was written, unless the connection was lost.
             StatementError: as :meth:`rows`.
         """
-        if not all(isinstance(statement, Insert) for statement, _ in writes):
-            return False  # of several statements, a query that nobody reads would not be executed
         every = (*checks, *writes)
         found = tuple(self._plain(statement, given) for statement, given in every)
-        if None in found:
+        if None in found or not all(plain.may_join for plain in found[len(checks) :] if plain):
             return False
         values: list[Any] = []
         try:

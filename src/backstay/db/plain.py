@@ -44,10 +44,20 @@ class PlainStatement:
     """A statement as its driver takes it: the SQL, the order of its values, how rows are read.
 
     Values and results pass through the same processors of types as in SQLAlchemy, so that both ways
-    give the same rows. ``sql`` has the placeholders of the driver.
+    give the same rows. ``sql`` has the placeholders of the driver. One that inserts, or only calls
+    a function, ``may_join`` others.
     """
 
-    __slots__ = ("_columns", "_index", "_keys", "_processors", "_slots", "sql")
+    __slots__ = (
+        "_columns",
+        "_index",
+        "_keys",
+        "_processors",
+        "_slots",
+        "is_query",
+        "may_join",
+        "sql",
+    )
 
     def __init__(
         self,
@@ -58,6 +68,7 @@ class PlainStatement:
         keys: frozenset[str] | None = None,
     ) -> None:
         self.sql = sql
+        self.is_query, self.may_join = keys is None, False
         self._keys = keys
         self._slots = tuple(slots)
         self._columns = SimpleResultMetaData(columns)
@@ -79,9 +90,13 @@ class PlainStatement:
         try:
             keys = None if isinstance(statement, Select) else frozenset(parameters or ())
             compiled: Any = statement.compile(dialect=dialect, column_keys=list(keys or ()))
-            return cls._of_compiled(compiled, dialect, keys) if _is_plain(compiled) else None
+            plain = cls._of_compiled(compiled, dialect, keys) if _is_plain(compiled) else None
         except (CompileError, InvalidRequestError):
             return None
+        if plain is not None:
+            is_call = isinstance(statement, Select) and not statement.get_final_froms()
+            plain.may_join = is_call or isinstance(statement, Insert)
+        return plain
 
     @classmethod
     def _of_compiled(
@@ -132,15 +147,17 @@ def joined(statements: Sequence[PlainStatement], checks: int = 0) -> str:
 
     All but the last become data-modifying CTEs; the placeholders are counted on. They share one
     snapshot: none sees the rows of another, but foreign keys are checked after all of them
-    (PostgreSQL manual, 7.8.4 and "SET CONSTRAINTS").
+    (PostgreSQL manual, 7.8.4 and "SET CONSTRAINTS"). A query is executed only because its row is
+    counted.
     """
     parts, count = [], 0
     for each in statements:
         offset = count
         parts.append(_NUMBERED.sub(lambda found: f"${int(found[1]) + offset}", each.sql))  # noqa: B023
         count += len(each._slots)
-    if checks:
-        every = (f"(SELECT count(*) FROM w{number})" for number in range(checks))  # noqa: S608
+    counted = [n for n, each in enumerate(statements) if n < checks or each.is_query]
+    if counted:
+        every = (f"(SELECT count(*) FROM w{number})" for number in counted)  # noqa: S608
         counts = " * ".join(every)
         parts.append(f"SELECT 1 / ({counts})")
     named = [f"w{number} AS ({part})" for number, part in enumerate(parts[:-1])]

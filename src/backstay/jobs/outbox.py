@@ -89,8 +89,9 @@ class Outbox:
             traceparent=traceparent or origin.traceparent,
         )
         unit = context.unit
-        if job.unique_key is None and job.sequence is None and not unit.has_begun:
-            unit.pending += self.store.inserting(job)
+        if job.unique_key is None and job.sequence is None:
+            for write in self.store.inserting(job):
+                await unit.transaction.write_soon(*write)
             job_id = job.id
         else:
             job_id = await self.store.insert(unit.transaction, job)
