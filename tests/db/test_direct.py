@@ -179,7 +179,7 @@ async def test_a_notification_is_sent_with_the_rows_beside_it(
         for number in range(3):
             before = len(checkouts)
             await command(work)
-            await eventually(lambda: len(heard) > number, "a notification is heard")  # noqa: B023
+            await eventually(lambda: len(heard) > number)  # noqa: B023
         assert len(checkouts) == before
     assert heard == ["queue 0", "queue 1", "queue 2"]
 

@@ -1,13 +1,24 @@
 """The audit trail: one row for every command that was sent, in the transaction of the command."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
 import structlog
-from sqlalchemy import JSON, Index, SmallInteger, String, Table, insert
+from pydantic_core import to_json
+from sqlalchemy import (
+    JSON,
+    Dialect,
+    Index,
+    SmallInteger,
+    String,
+    Table,
+    TypeDecorator,
+    insert,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.bus import Next
@@ -26,6 +37,16 @@ from backstay.db.group_commit import never_waits
 log = structlog.get_logger("backstay.activity")
 
 Row = dict[str, Any]
+
+
+class _Told(TypeDecorator[Any]):
+    """JSON that is written as views are, at a quarter of the cost."""
+
+    impl = JSON
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        return lambda value: to_json(value).decode()
 
 
 class Activity(Base):
@@ -49,8 +70,8 @@ class Activity(Base):
     request_id: Mapped[str] = mapped_column(String(128))
     message: Mapped[str] = mapped_column(String(200))
     permission: Mapped[str | None] = mapped_column(String(200))
-    targets: Mapped[dict[str, str]] = mapped_column(JSON)
-    fields: Mapped[list[str]] = mapped_column(JSON)
+    targets: Mapped[dict[str, str]] = mapped_column(_Told)
+    fields: Mapped[list[str]] = mapped_column(_Told)
     outcome: Mapped[str] = mapped_column(String(16))
     code: Mapped[str | None] = mapped_column(String(100))
     status: Mapped[int | None] = mapped_column(SmallInteger)
@@ -215,15 +236,21 @@ def _outcome(error: AppError | None) -> str:
 def _targets(message: Message[Any], result: Any) -> dict[str, str]:
     """The path fields of a message, its other UUIDs, its true query flags, its result's ``id``."""
     targets = {}
-    for name, source in message.sources().items():
+    for name, source in _named(type(message)):
         value = getattr(message, name)
         is_set = source is Source.QUERY and value is True
-        if (source is Source.PATH or is_set or isinstance(value, UUID)) and not tells_secret(name):
+        if source is Source.PATH or is_set or isinstance(value, UUID):
             targets[name] = "true" if is_set else str(value)
     found = getattr(result, "id", None)
     if found is not None:
         targets["id" if targets.get("id", str(found)) == str(found) else "result_id"] = str(found)
     return targets
+
+
+@cache
+def _named(message: type[Message[Any]]) -> Sequence[tuple[str, Source]]:
+    """The fields whose names do not tell of a secret, and where each comes from."""
+    return [each for each in message.sources().items() if not tells_secret(each[0])]
 
 
 def _shown(row: Row) -> dict[str, str | None]:

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -116,6 +116,7 @@ class EventMetrics:
             ["command", "outcome", "code"],
             registry=registry,
         )
+        self._command = cache(self._commands.labels)
         self._limited = Counter(
             "backstay_rate_limited_requests_total",
             "Requests refused because their limit was used up.",
@@ -135,7 +136,7 @@ class EventMetrics:
 
     def command(self, command: str, outcome: str, code: str) -> None:
         """Record the end of a command; the code is empty if it was carried out."""
-        self._commands.labels(command, outcome, code).inc()
+        self._command(command, outcome, code).inc()
 
     def limited(self, limit: str) -> None:
         """Record a request that a limit refused."""
