@@ -21,7 +21,7 @@ from sqlalchemy import (
     insert,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_state
 
@@ -154,7 +154,8 @@ class Transaction(AsyncSession):
     def _hold(self, row: E) -> E:
         """Have a row in the session as if it had been read."""
         state = instance_state(row)
-        if self._is_made or state.mapper.relationships:  # what they hold belongs to it, too
+        needs_session = state.mapper.relationships or isinstance(row, AsyncAttrs)
+        if self._is_made or needs_session:  # it loads more of them, and writes what they hold
             self.add(row)
         else:
             self._rows[state.key] = row
