@@ -163,7 +163,7 @@ class Transaction(AsyncSession):
 
     def interrupt(self) -> None:
         """End the statement that runs on SQLite, whose driver goes on with a cancelled one."""
-        connection: Connection | None = self.info.get("connection")
+        connection: Connection | None = self.info["connection"] if self.is_open else None
         if connection is None or connection.closed or connection.invalidated:
             return
         driver = connection.connection.driver_connection
