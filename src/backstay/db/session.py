@@ -90,7 +90,8 @@ class Transaction(AsyncSession):
         return "sync_session" in vars(self)
 
     @property
-    def _is_in_use(self) -> bool:
+    def is_in_use(self) -> bool:
+        """Whether a row is to be sent at once: it has a connection, or a savepoint."""
         return self.is_open or (self._is_made and self.sync_session.in_nested_transaction())
 
     @property
@@ -134,7 +135,7 @@ class Transaction(AsyncSession):
         """The rows that a statement with ``sight.select`` and its parameters find, not locked: they
         are not written if somebody else changes them until the commit. None if they must be locked.
         """
-        if self._direct is None or self.pending or self._is_in_use:
+        if self._direct is None or self.pending or self.is_in_use:
             return None
         events = (self.sync_session if self._is_made else _UNUSED).dispatch
         if len(events.before_flush) > 1 or events.after_flush:
@@ -196,7 +197,7 @@ class Transaction(AsyncSession):
 
     async def write_soon(self, statement: Executable, parameters: Mapping[str, Any]) -> None:
         """Execute a statement whose rows nobody needs: before the next use of the session."""
-        if self._is_in_use:
+        if self.is_in_use:
             await self.run_sync(lambda sync: sync.connection().execute(statement, parameters))
         else:
             self.pending.append((statement, parameters))

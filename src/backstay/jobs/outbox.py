@@ -89,9 +89,8 @@ class Outbox:
             traceparent=traceparent or origin.traceparent,
         )
         unit = context.unit
-        if job.unique_key is None and job.sequence is None:
-            for write in self.store.inserting(job):
-                await unit.transaction.write_soon(*write)
+        if job.unique_key is None and job.sequence is None and not unit.transaction.is_in_use:
+            unit.pending += self.store.inserting(job)
             job_id = job.id
         else:
             job_id = await self.store.insert(unit.transaction, job)
