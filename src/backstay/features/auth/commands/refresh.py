@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from pydantic import Field
+from sqlalchemy import CursorResult, Table, bindparam, or_, update
 
 from backstay.core.bus import handles
 from backstay.core.context import ActivityNote, Origin, PrincipalChanges, Sender
@@ -16,6 +17,7 @@ from backstay.core.messages import Command
 from backstay.core.permissions import PUBLIC
 from backstay.core.ports import AccessTokens, Clock, RefreshToken, RefreshTokens
 from backstay.db.session import Transaction
+from backstay.db.sight import Sight
 from backstay.features.auth.commands.sessions import (
     SessionOver,
     check_fingerprint,
@@ -26,6 +28,7 @@ from backstay.features.auth.commands.sessions import (
 from backstay.features.auth.commands.sign_in import answer_with
 from backstay.features.auth.events import RefreshTokenCopied
 from backstay.features.auth.model import Session
+from backstay.features.auth.queries import LIVE
 from backstay.features.auth.schemas import (
     MOST_TOKENS,
     EndReason,
@@ -33,7 +36,7 @@ from backstay.features.auth.schemas import (
     LiveSession,
     TokenAnswer,
 )
-from backstay.features.users.queries.accounts import GetAccount
+from backstay.features.users.queries.accounts import GetAccount, may_sign_in
 from backstay.features.users.schemas import Account
 from backstay.jobs.outbox import Events
 from backstay.settings import SecuritySettings
@@ -82,6 +85,15 @@ async def refresh_session(
     ends its session (RFC 9700, 4.14.2), and so do two clients that rotate in turn.
     """
     now = clock()
+    if (usual := await _usual(command, session, refresh, origin, now)) is not None:
+        presented, row, client = usual
+        note.about(row.user_id, row.id)
+        successor = refresh.successor(presented)
+        values = _values(row, successor, client, refresh, now, origin, security)
+        for name, value in values.items():
+            setattr(row, name, value)
+        left = _idle_end(row, now, security) - now
+        return answer_with(row.user_id, successor, left, refresh, access, security)
     for text in command.tokens:
         with suppress(SessionOver):
             presented, row, age = await _choose(text, command.tokens, session, refresh, now)
@@ -109,6 +121,44 @@ async def refresh_session(
         successor = refresh.successor(successor)
     left = _idle_end(row, now, security) - now
     return answer_with(row.user_id, successor, left, refresh, access, security)
+
+
+_SIGHT = Sight(Session)
+_client, _print = Session.client_hash, Session.fingerprint_hash
+_USUAL = _SIGHT.select.where(
+    Session.id == bindparam("session_id"),
+    Session.token_hash == bindparam("token_hash"),
+    or_(_client.is_(None), _client == bindparam("client_hash")),
+    or_(_print.is_(None), _print == bindparam("fingerprint_hash")),
+    may_sign_in(Session.user_id, Session.epoch),
+    *LIVE,
+)
+"""The session of a live token, if it has its client, its fingerprint and its account."""
+
+
+async def _usual(
+    command: RefreshSession,
+    session: Transaction,
+    refresh: RefreshTokens,
+    origin: Origin,
+    now: datetime,
+) -> tuple[RefreshToken, Session, bytes] | None:
+    """The first token, its session without a lock, and the hash of the client; None if anything
+    is unusual."""
+    token = refresh.read(command.tokens[0])
+    if token is None:
+        return None
+    client = client_hash(token.session_id, command.fingerprint, refresh, origin)
+    given = command.fingerprint
+    parameters = {
+        "session_id": token.session_id,
+        "token_hash": refresh.hash(token),
+        "client_hash": client,
+        "fingerprint_hash": given and refresh.keyed_hash("fingerprint", token.session_id, given),
+        "now": now,
+    }
+    found = await session.see(_SIGHT, _USUAL, parameters)
+    return (token, found[0], client) if found else None
 
 
 async def _account_of(row: LiveSession, send: Sender) -> Account:
