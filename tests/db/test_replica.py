@@ -174,6 +174,36 @@ async def test_a_reader_sees_its_own_writes_through_another_process(
         assert await _items(elsewhere, ann) == ["rope"]
 
 
+async def test_a_sign_in_is_seen_at_once_in_every_process(
+    app: FastAPI,
+    primary_and_replica: tuple[str, PostgresReplica],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "LOOK_SECONDS", 0)
+    url, replica = primary_and_replica
+    replica_url = replica.url_of(url)
+    neighbour = create_app(
+        settings_with(url, tmp_path, DB_REPLICA_URL=replica_url, CACHE_TTL_SECONDS="0", **PATIENT)
+    )
+    async with (
+        neighbour.router.lifespan_context(neighbour),
+        client_of(app) as client,
+        client_of(neighbour) as elsewhere,
+    ):
+        ann = await _signed_in(client, "ann@example.org")
+        await _until_replayed(app, client, ann)
+        await _until_replayed(neighbour, elsewhere, ann)
+        replica.pause()
+        await app.state.backstay.channel.stop()  # it must not have to hear of itself
+        await _signed_in(client, "ann@example.org")
+        await hears(neighbour.state.backstay, since=monotonic())
+        for each in (client, elsewhere):
+            sessions = await each.get(f"{API}/auth/sessions", headers=ann)
+            assert len(sessions.json()["items"]) == 2
+        replica.resume()
+
+
 async def test_others_are_served_by_the_replica(
     app: FastAPI, primary_and_replica: tuple[str, PostgresReplica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
