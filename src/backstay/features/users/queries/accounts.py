@@ -99,9 +99,11 @@ _ACCOUNT_BY_USERNAME = _ACCOUNT.where(User.username == bindparam("login"))
 def may_sign_in(
     user_id: SQLColumnExpression[UUID], epoch: SQLColumnExpression[int]
 ) -> ColumnElement[bool]:
-    """The predicate for rows whose account is neither deleted nor blocked, and still in an epoch."""
+    """The predicate for rows whose account is neither deleted nor blocked, and in this epoch."""
     same = User.id == user_id, User.security_epoch == epoch
-    return select(User.id).where(*same, User.deleted_at.is_(None), User.blocked_at.is_(None)).exists()
+    return (
+        select(User.id).where(*same, User.deleted_at.is_(None), User.blocked_at.is_(None)).exists()
+    )
 
 
 @handles(FindAccount)
