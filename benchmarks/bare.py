@@ -195,8 +195,9 @@ async def refresh(scope: Any, receive: Any, user: str) -> Answer:
     owner = await pool.fetchval(
         "UPDATE sessions SET token_hash = $3, generation = generation + 1, last_used_at = $4, "
         "idle_expires_at = $5 FROM users WHERE sessions.id = $1 AND token_hash = $2 "
-        "AND ended_at IS NULL AND expires_at > $4 AND users.id = user_id AND deleted_at IS NULL "
-        "RETURNING user_id",
+        "AND ended_at IS NULL AND expires_at > $4 AND idle_expires_at > $4 "
+        "AND users.id = user_id AND deleted_at IS NULL AND blocked_at IS NULL "
+        "AND security_epoch = epoch RETURNING user_id",
         *change[:3],
         now,
         now + WEEK,

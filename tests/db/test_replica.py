@@ -115,6 +115,10 @@ async def _items(client: httpx.AsyncClient, headers: dict[str, str]) -> list[str
     return [item["title"] for item in answer.json()["items"]]
 
 
+async def _sessions(client: httpx.AsyncClient, headers: dict[str, str]) -> int:
+    return len((await client.get(f"{API}/auth/sessions", headers=headers)).json()["items"])
+
+
 async def _until_replayed(
     app: FastAPI, client: httpx.AsyncClient, *readers: dict[str, str]
 ) -> None:
@@ -140,8 +144,7 @@ async def test_a_reader_sees_its_own_writes_despite_replica_lag(
         replica.pause()
         await client.post(f"{API}/items", json={"title": "rope"}, headers=ann)
         assert await _items(client, ann) == ["rope"]
-        sessions = await client.get(f"{API}/auth/sessions", headers=ann)
-        assert len(sessions.json()["items"]) == 1
+        assert await _sessions(client, ann) == 1
         replica.resume()
         assert await _items(client, ann) == ["rope"]
 
@@ -170,8 +173,14 @@ async def test_a_reader_sees_its_own_writes_through_another_process(
         await hears(neighbour.state.backstay, since=monotonic())
         assert await _items(elsewhere, ann) == ["rope"]
         replica.resume()
-        await _until_replayed(neighbour, elsewhere, ann)
+        for each in ((neighbour, elsewhere), (app, client)):
+            await _until_replayed(*each, ann)
         assert await _items(elsewhere, ann) == ["rope"]
+        replica.pause()
+        monkeypatch.setattr(app.state.backstay.channel, "notified", str)  # not even of itself
+        await _signed_in(client, "ann@example.org")
+        await hears(neighbour.state.backstay, since=monotonic())
+        assert [await _sessions(each, ann) for each in (client, elsewhere)] == [2, 2]
 
 
 async def test_others_are_served_by_the_replica(

@@ -8,12 +8,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 import structlog
 
 from backstay.application import create_app
+from backstay.observability import log_files
 from backstay.observability.log_files import LogFiles
 from backstay.observability.log_libraries import take_over
 from backstay.observability.logging import Form, configure
@@ -66,6 +68,31 @@ def test_two_processes_that_rotate_lose_no_line(tmp_path: Path) -> None:
     for entry in written:
         by_process.setdefault(entry["pid"], []).append(entry["number"])
     assert [sorted(numbers) for numbers in by_process.values()] == [list(range(LINES))] * 2
+
+
+def test_a_stop_after_the_pause_ends_the_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stop comes when the thread has just seen that there is none."""
+    stops: list[Thread] = []
+
+    class Stopped(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            was_set = self.is_set()
+            if not stops:
+                stops.append(Thread(target=files.stop, daemon=True))
+                stops[0].start()
+                until(self.is_set)
+                until(files._has_lines.is_set)
+            return was_set
+
+    monkeypatch.setattr(log_files, "PAUSE", 0.0)
+    files = LogFiles(str(tmp_path))
+    files._stopping = Stopped()
+    assert files.start() is None
+    files.server({"event": "last"})
+    until(lambda: stops and not stops[0].is_alive())
+    assert [entry["event"] for entry in entries(tmp_path, "server")] == ["last"]
 
 
 def test_only_so_many_old_files_are_kept(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Optimistic concurrency control (Kung and Robinson, 1981): on PostgreSQL, which k
 the transaction that wrote it last (``xmin``), in every way and by whomever it was written.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache, cached_property
 from typing import Any, cast
@@ -25,7 +26,7 @@ from sqlalchemy.orm import (
     Mapper,
     make_transient_to_detached,
 )
-from sqlalchemy.orm.attributes import get_history, instance_state
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.identity import IdentityMap
 
 from backstay.core.context import Write
@@ -46,8 +47,6 @@ class Sight:
         self.mapper: Mapper[Any] = entity.__mapper__
         self.table = cast(Table, entity.__table__)
         self.names = tuple(self.mapper.columns.keys())
-        keys = {column.key for column in self.mapper.primary_key}
-        self.changeable = frozenset(self.names) - keys
         self._written_by = literal_column(f"{self.table.name}.xmin::text", String)
         self._changes: dict[frozenset[str], Update] = {}
 
@@ -56,6 +55,13 @@ class Sight:
         """Every column of a row, and who wrote it."""
         columns = (column.label(name) for name, column in self.mapper.columns.items())
         return select(*columns, self._written_by.label(_SEEN))
+
+    @cached_property
+    def is_same(self) -> dict[str, Callable[[Any, Any], Any]]:
+        """By changeable column: whether two values are the same, as SQLAlchemy compares them."""
+        keys = {column.key for column in self.mapper.primary_key}
+        attributes: Any = self.mapper.class_manager
+        return {name: attributes[name].impl.is_equal for name in self.names if name not in keys}
 
     @cached_property
     def locking(self) -> Select[*tuple[Any, ...]]:
@@ -156,13 +162,17 @@ class Seen:
         ``known`` has the rows of the session, if it is one of them.
         """
         state = instance_state(self.row)
-        changed = {
-            name for name in state.committed_state if get_history(self.row, name).has_changes()
-        }
-        values = {name: vars(self.row).get(name) for name in changed}
-        if not changed <= self._sight.changeable or any(map(_is_sql, values.values())):
+        held, is_same = vars(self.row), self._sight.is_same
+        if not state.committed_state.keys() <= is_same.keys():
             return False
-        if changed:
+        values = {
+            name: held.get(name)
+            for name, before in state.committed_state.items()
+            if name not in held or is_same[name](held[name], before) is not True
+        }
+        if any(map(_is_sql, values.values())):
+            return False
+        if values:
             if isinstance(self.row, Entity):
                 version = self.row.version + 1
                 values |= {"updated_at": now, "updated_by": author, "version": version}

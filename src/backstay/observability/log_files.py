@@ -83,8 +83,8 @@ class LogFiles:
         stopping = False
         while not stopping:
             self._has_lines.wait()
+            self._has_lines.clear()  # before looking: a stop sets it again
             stopping = self._stopping.wait(PAUSE)
-            self._has_lines.clear()
             for name, file in files.items():
                 lines = self._lines[name]
                 while lines:

@@ -20,8 +20,10 @@ from backstay.db.session import Reader
 from backstay.features.access.queries.membership import GetMembership
 from backstay.features.auth.model import Device, Session
 from backstay.features.auth.schemas import (
+    MOST_DEVICES,
     DeviceExport,
     KeySet,
+    KnownDevice,
     SessionExport,
     SessionList,
     SessionView,
@@ -131,6 +133,28 @@ async def check_credentials(
     if active is None or not fits:
         raise _BadCredentials
     return active
+
+
+class ListKnownDevices(Query[tuple[KnownDevice, ...]]):
+    """The devices from which an account signed in before, last seen first."""
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
+
+
+_KNOWN_DEVICES = (
+    select(Device.id, Device.device_hash, Device.last_seen_at)
+    .where(Device.user_id == bindparam("user_id"))
+    .order_by(Device.last_seen_at.desc())
+    .limit(2 * MOST_DEVICES)
+)
+
+
+@handles(ListKnownDevices)
+async def list_known_devices(query: ListKnownDevices, reader: Reader) -> tuple[KnownDevice, ...]:
+    rows = await reader.rows(_KNOWN_DEVICES, {"user_id": query.user_id})
+    return tuple(KnownDevice(*row) for row in rows)
 
 
 class MayReadDocs(Query[bool]):

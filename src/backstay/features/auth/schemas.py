@@ -73,6 +73,19 @@ class LiveSession:
     expires_at: datetime
 
 
+MOST_DEVICES = 100
+"""The most known devices of one account; a new one replaces the oldest."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDevice:
+    """A device from which an account signed in before."""
+
+    id: UUID
+    device_hash: bytes
+    last_seen_at: datetime
+
+
 class TokenAnswer(View):
     """The answer to a sign-in or refresh (RFC 6749, 5.1).
 

@@ -1,8 +1,9 @@
 """Recognises devices from which an account signed in before, and reports new ones."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
@@ -15,26 +16,19 @@ from backstay.core.ports import Clock, RefreshTokens
 from backstay.db.session import Transaction
 from backstay.features.auth.events import NewDeviceSignedIn
 from backstay.features.auth.model import Device
+from backstay.features.auth.schemas import MOST_DEVICES, KnownDevice
 from backstay.features.users.schemas import Account
 from backstay.jobs.outbox import Events
 from backstay.jobs.purging import Purge
 
 KEPT = timedelta(days=180)
 """How long a device stays known after the last sign-in from it."""
-MOST = 100
-"""The most known devices of one account; a new one replaces the oldest."""
 _NOTED_EVERY = timedelta(days=1)
-
-_DEVICES = (
-    select(Device.id, Device.device_hash, Device.last_seen_at)
-    .where(Device.user_id == bindparam("user_id"))
-    .order_by(Device.last_seen_at.desc())
-    .limit(2 * MOST)
-)
 
 
 async def note_device(
     account: Account,
+    rows: Sequence[KnownDevice],
     session: Transaction,
     refresh: RefreshTokens,
     events: Events,
@@ -43,9 +37,9 @@ async def note_device(
 ) -> None:
     """Record the device of a sign-in, and publish an event if the account does not know it.
 
-    There is no event for the first device of an account.
+    ``rows`` are its known devices, last seen first. There is no event for the first device of an
+    account.
     """
-    rows = (await session.execute(_DEVICES, {"user_id": account.id})).all()
     known = {row.device_hash: row for row in rows}
     identifier, *hashes = _hashes(account, refresh, origin)
     seen = known.get(identifier)
@@ -57,7 +51,7 @@ async def note_device(
     for cookie in (added := [each for each in hashes if each not in known]):
         await _add(account, cookie, session, now)
     others = [row.id for row in rows if row.device_hash != identifier]
-    if excess := others[MOST - 1 - len(added) :]:
+    if excess := others[MOST_DEVICES - 1 - len(added) :]:
         await session.delete_where(Device, Device.id.in_(excess))
     if rows and is_new:
         await events.publish(

@@ -2,20 +2,25 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime, timedelta
-from math import ceil
-from typing import Any
+from datetime import datetime
 
 import structlog
 from pydantic import Field
 
 from backstay.core.bus import handles
 from backstay.core.context import ActivityNote, Origin, PrincipalChanges, Sender
-from backstay.core.errors import RateLimited, Refusal
+from backstay.core.errors import Refusal
 from backstay.core.messages import Command
 from backstay.core.permissions import PUBLIC
 from backstay.core.ports import AccessTokens, Clock, RefreshToken, RefreshTokens
 from backstay.db.session import Transaction
+from backstay.features.auth.commands.rotation import (
+    WITHIN,
+    idle_end,
+    rotate,
+    rotate_usual,
+    rotated_values,
+)
 from backstay.features.auth.commands.sessions import (
     SessionOver,
     check_fingerprint,
@@ -42,8 +47,6 @@ log = structlog.get_logger("backstay.security")
 
 GRACE_SECONDS = 10.0
 """How long after a rotation the replaced token is still accepted, and yields its successor."""
-MOST, WITHIN = 30, 60.0
-"""The most rotations of a session within so many seconds; clients need one every ten minutes."""
 
 
 class RefreshSession(Command[TokenAnswer]):
@@ -75,6 +78,7 @@ async def refresh_session(
 ) -> TokenAnswer | Refusal:
     """Rotate with one conditional UPDATE; concurrent requests get the same successor.
 
+    What is usual is written without a lock (``rotate_usual``), and comes here if it was overtaken.
     A request whose UPDATE finds the token already replaced derives the successors up to the live
     one.
 
@@ -82,6 +86,12 @@ async def refresh_session(
     ends its session (RFC 9700, 4.14.2), and so do two clients that rotate in turn.
     """
     now = clock()
+    asked = command.tokens, command.fingerprint
+    usual = await rotate_usual(*asked, session, now, origin, refresh, security, note)
+    if usual is not None:
+        successor, seen = usual
+        left = seen.idle_expires_at - now
+        return answer_with(seen.user_id, successor, left, refresh, access, security)
     for text in command.tokens:
         with suppress(SessionOver):
             presented, row, age = await _choose(text, command.tokens, session, refresh, now)
@@ -95,8 +105,8 @@ async def refresh_session(
     client = client_hash(row.id, command.fingerprint, refresh, origin)
     reason = _end_reason(row, age, client, now)
     if age == 0 and reason is None:
-        values = _values(row, successor, client, refresh, now, origin, security)
-        if not await _rotate(session, row, values):
+        values = rotated_values(row, successor, client, refresh, now, origin, security)
+        if not await rotate(session, row, values):
             row, age = await _locate(presented, session, refresh, now)
             reason = _end_reason(row, age, client, now)
     if reason is not None or (age > 0 and row.client_hash not in {None, client}):
@@ -107,7 +117,7 @@ async def refresh_session(
         return Refusal(SessionOver())
     for _ in range(age - 1):
         successor = refresh.successor(successor)
-    left = _idle_end(row, now, security) - now
+    left = idle_end(row, now, security) - now
     return answer_with(row.user_id, successor, left, refresh, access, security)
 
 
@@ -165,47 +175,6 @@ def _end_reason(row: LiveSession, age: int, client: bytes, now: datetime) -> End
     return None if now.timestamp() - replaced_at <= GRACE_SECONDS else EndReason.REUSE
 
 
-def _values(
-    row: LiveSession,
-    successor: RefreshToken,
-    client: bytes,
-    refresh: RefreshTokens,
-    now: datetime,
-    origin: Origin,
-    security: SecuritySettings,
-) -> dict[str, Any]:
-    """The new values of a session whose token is rotated.
-
-    Raises:
-        RateLimited: it was rotated ``MOST`` times within ``WITHIN`` seconds.
-    """
-    moment = now.timestamp()
-    recent = [t for t in row.rotations if moment - t < WITHIN]
-    if len(recent) >= MOST:
-        wait = ceil(recent[-1] + WITHIN - moment)
-        raise RateLimited(headers={"Retry-After": str(max(1, wait))})
-    values = {
-        "token_hash": refresh.hash(successor),
-        "generation": successor.generation,
-        "rotations": [moment, *recent],
-        "last_used_at": now,
-        "idle_expires_at": _idle_end(row, now, security),
-        "address": origin.address,
-        "user_agent": origin.user_agent,
-        "client_hash": client,
-    }
-    if row.client_hash in {None, client}:
-        return values
-    log.info("refresh_client_changed", session_id=str(row.id), address=origin.address)
-    return values | {"former_client_hash": row.client_hash}
-
-
-async def _rotate(session: Transaction, row: LiveSession, values: dict[str, Any]) -> bool:
-    """Make the successor the live token; False if the token was rotated or the session ended."""
-    live = (Session.token_hash == row.token_hash, Session.ended_at.is_(None))
-    return await session.update_where(Session, Session.id == row.id, *live, **values) == 1
-
-
 _LOG_EVENTS = {
     None: "refresh_token_copied",
     EndReason.REUSE: "refresh_token_reused",
@@ -242,8 +211,3 @@ async def _record_copy(
             ended=reason is not None,
         )
     )
-
-
-def _idle_end(row: LiveSession, now: datetime, security: SecuritySettings) -> datetime:
-    """When the session expires if it is not refreshed again; never later than its lifetime."""
-    return min(now + timedelta(seconds=security.refresh_token_expire_seconds), row.expires_at)

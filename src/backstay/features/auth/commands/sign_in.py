@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from backstay.core.bus import handles, prepares
 from backstay.core.clock import new_id
-from backstay.core.context import ActivityNote, Origin, PrincipalChanges, Sender
+from backstay.core.context import ActivityNote, Origin, Sender
 from backstay.core.errors import Forbidden
 from backstay.core.messages import Command
 from backstay.core.permissions import PUBLIC
@@ -18,8 +18,14 @@ from backstay.db.session import Transaction
 from backstay.features.auth.commands.devices import note_device
 from backstay.features.auth.commands.sessions import client_hash
 from backstay.features.auth.model import Session
-from backstay.features.auth.queries import CheckCredentials
-from backstay.features.auth.schemas import Fingerprint, TokenAnswer, TokenText, Transport
+from backstay.features.auth.queries import CheckCredentials, ListKnownDevices
+from backstay.features.auth.schemas import (
+    Fingerprint,
+    KnownDevice,
+    TokenAnswer,
+    TokenText,
+    Transport,
+)
 from backstay.features.users.commands.credentials import StorePassword
 from backstay.features.users.schemas import Account, Secret
 from backstay.jobs.outbox import Events
@@ -61,18 +67,20 @@ class _Verified:
 
     account: Account
     rehashed: str | None
+    devices: tuple[KnownDevice, ...]
 
 
 @prepares(Login)
 async def verify_login(
     command: Login, send: Sender, passwords: Passwords, security: SecuritySettings
 ) -> _Verified:
-    check = CheckCredentials(login=command.account, password=command.password)
-    account = await send.as_system()(check)
+    system = send.as_system()
+    account = await system(CheckCredentials(login=command.account, password=command.password))
     if security.require_verified_email and not account.email_verified:
         raise _EmailUnverified
     outdated = passwords.is_outdated(account.password_hash)
-    return _Verified(account, await passwords.hash(command.password) if outdated else None)
+    rehashed = await passwords.hash(command.password) if outdated else None
+    return _Verified(account, rehashed, await system(ListKnownDevices(user_id=account.id)))
 
 
 @handles(Login)
@@ -86,7 +94,6 @@ async def login(
     access: AccessTokens,
     security: SecuritySettings,
     send: Sender,
-    changes: PrincipalChanges,
     note: ActivityNote,
     events: Events,
 ) -> TokenAnswer:
@@ -117,9 +124,8 @@ async def login(
                 epoch=account.security_epoch,
             )
         )
-    session.add(row)
-    await note_device(account, session, refresh, events, origin, now)
-    changes.touch(account.id)
+    await session.insert_one(row)
+    await note_device(account, verified.devices, session, refresh, events, origin, now)
     note.about(account.id, session_id)
     return answer_with(account.id, token, row.idle_expires_at - now, refresh, access, security)
 

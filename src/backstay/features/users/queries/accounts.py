@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, bindparam, or_, select
 
 from backstay.core.bus import handles
 from backstay.core.context import Origin, Sender
@@ -94,6 +94,16 @@ _ACCOUNT_BY_EMAIL = (
 Rows that are older than the normalisation hold addresses as they were typed.
 """
 _ACCOUNT_BY_USERNAME = _ACCOUNT.where(User.username == bindparam("login"))
+
+
+def may_sign_in(
+    user_id: SQLColumnExpression[UUID], epoch: SQLColumnExpression[int]
+) -> ColumnElement[bool]:
+    """The predicate for rows whose account is neither deleted nor blocked, and in this epoch."""
+    same = User.id == user_id, User.security_epoch == epoch
+    return (
+        select(User.id).where(*same, User.deleted_at.is_(None), User.blocked_at.is_(None)).exists()
+    )
 
 
 @handles(FindAccount)
