@@ -6,7 +6,7 @@ from functools import partial
 from uuid import UUID
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import String, bindparam, func, select
 
 from backstay.caching.memory import EVERYTHING, MemoryCache
 from backstay.core.causes import cause_of
@@ -21,7 +21,7 @@ CHANNEL = "backstay_principals"
 MAX_PAYLOAD = 7000
 """Bytes: PostgreSQL takes less than 8000. A longer list of users is sent as "everyone"."""
 
-_NOTIFY = text("SELECT pg_notify(:channel, :payload)")
+_NOTIFY = select(func.pg_notify(CHANNEL, bindparam("payload", type_=String)))
 
 
 class DatabasePrincipals:
@@ -132,7 +132,7 @@ class PostgresPrincipals(DatabasePrincipals):
         payload = _payload(changes.everyone, changes.user_ids, author)
         if len(payload) > MAX_PAYLOAD:
             payload = _payload(True, (), author)
-        await context.unit.transaction.execute(_NOTIFY, {"channel": CHANNEL, "payload": payload})
+        await context.unit.transaction.write_soon(_NOTIFY, {"payload": payload})
 
     async def _wrote(self, author: UUID | None) -> None:
         self._database.wrote(author)

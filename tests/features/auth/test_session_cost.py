@@ -68,6 +68,22 @@ async def test_a_usual_sign_in_needs_no_transaction(
     assert (answer.status_code, transactions) == (200, [])
 
 
+async def test_a_refresh_beside_a_replica_needs_none_either(
+    login: Login,
+    client: httpx.AsyncClient,
+    clock: FrozenClock,
+    backstay: Backstay,
+    transactions: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database = backstay.database
+    monkeypatch.setattr(database, "replica_engine", database.read_engine)
+    token = await rotated(client, clock, (await login()).tokens["refresh_token"])
+    transactions.clear()
+    await rotated(client, clock, token)
+    assert transactions == []
+
+
 async def test_another_client_is_noted_by_a_refresh(
     login: Login, client: httpx.AsyncClient, backstay: Backstay, clock: FrozenClock
 ) -> None:
