@@ -68,20 +68,18 @@ async def test_a_usual_sign_in_needs_no_transaction(
     assert (answer.status_code, transactions) == (200, [])
 
 
-async def test_a_refresh_beside_a_replica_needs_none_either(
-    login: Login,
-    client: httpx.AsyncClient,
-    clock: FrozenClock,
-    backstay: Backstay,
-    transactions: list[Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    database = backstay.database
-    monkeypatch.setattr(database, "replica_engine", database.read_engine)
-    token = await rotated(client, clock, (await login()).tokens["refresh_token"])
-    transactions.clear()
-    await rotated(client, clock, token)
-    assert transactions == []
+class TestBesideReplica:
+    @pytest.fixture
+    def variables(self, database_url: str) -> dict[str, str]:
+        return {"DB_REPLICA_URL": database_url}
+
+    async def test_others_are_told_of_a_refresh_without_a_transaction(
+        self, login: Login, client: httpx.AsyncClient, clock: FrozenClock, transactions: list[Any]
+    ) -> None:
+        token = await rotated(client, clock, (await login()).tokens["refresh_token"])
+        transactions.clear()
+        await rotated(client, clock, token)
+        assert transactions == []
 
 
 async def test_another_client_is_noted_by_a_refresh(
