@@ -13,12 +13,12 @@ from backstay.core.context import Write
 from backstay.core.jobs import Backlog, JobRun, NewJob
 from backstay.db.database import Database
 from backstay.db.session import Transaction
+from backstay.jobs.claiming import CLAIM
 from backstay.jobs.statements import (
     ALONE,
     ANNOUNCE,
     BACKLOG,
     CANCELLED,
-    CLAIM,
     FAIL,
     LINE_UP,
     LOST,
@@ -90,6 +90,7 @@ class DatabaseJobs:
     ) -> list[JobRun]:
         parameters = {"names": self._names, "queues": queues, "limit": limit, "lease": lease}
         parameters |= {"tasks": limit - reserved, "slots": limit - ahead}
+        parameters["free"] = limit if self._is_sqlite else None  # nothing is locked by others there
         if queues is None:
             del parameters["queues"]
         rows = await self._database.write(CLAIM[queues is not None], parameters)
