@@ -8,9 +8,11 @@ from sqlalchemy import (
     Integer,
     Select,
     Update,
+    and_,
     bindparam,
     case,
     func,
+    literal_column,
     or_,
     select,
     union,
@@ -23,29 +25,24 @@ from sqlalchemy.sql.selectable import CTE, Subquery
 from backstay.core.jobs import JobState
 from backstay.db.base import SecondsFromNow
 from backstay.jobs.statements import KNOWN, NOW, OF_QUEUES, RUN, is_first
-from backstay.jobs.tables import FREE, IN_SEQUENCE, QUEUED, TASKS, Job
+from backstay.jobs.tables import FREE, IN_SEQUENCE, QUEUED, TASKS, UNFINISHED, Job
 
 WINDOW = 100
 """So many due jobs of sequences are looked at. If fewer than half of them are ready, because they
 stand behind each other, the sequences are walked through until as many ready ones are found."""
+MOST_LOCKED = literal_column("1000")
+"""So many jobs of no sequence are tried on PostgreSQL, where other claims may have locked some. A
+literal, so that the planner reads them in their order instead of sorting all."""
 
-_each = aliased(Job)
-_KEY = (Job.id, Job.due_at, Job.position)
+_LIMIT = bindparam("limit", type_=Integer)
 
 
-def _claim(*queues: ColumnElement[bool]) -> Update:
+def _claim(*queues: ColumnElement[bool], is_sqlite: bool) -> Update:
     due = (QUEUED, Job.due_at <= NOW, KNOWN, *queues)
-    may_be_lost = (Job.max_attempts > Job.attempts + 1).label("may_be_lost")
-    jobs = _oldest(_candidates(due), may_be_lost)
+    jobs = _oldest(_candidates(due, _LIMIT if is_sqlite else MOST_LOCKED), is_sqlite=is_sqlite)
     left = bindparam("tasks", type_=Integer) - _count(jobs)
-    tasks = (
-        select(Job.id)
-        .where(*due, TASKS, is_first(Job))
-        .order_by(Job.due_at, Job.position)
-        .limit(case((left > 0, left), else_=0))
-        .with_for_update(skip_locked=True)
-        .cte("last")
-    )
+    tasks = _in_order(select(Job.id).where(*due, TASKS, is_first(Job)))
+    tasks = tasks.limit(case((left > 0, left), else_=0)).with_for_update(skip_locked=True)
     order = func.row_number().over(order_by=(jobs.c.due_at, jobs.c.position))
     ranked = select(jobs.c.id, jobs.c.may_be_lost, order.label("rank")).subquery()
     chosen = select(ranked.c.id).where(
@@ -53,7 +50,7 @@ def _claim(*queues: ColumnElement[bool]) -> Update:
     )
     return (
         update(Job)
-        .where(Job.id.in_(union_all(chosen, select(tasks.c.id))))
+        .where(Job.id.in_(union_all(chosen, select(tasks.cte("last").c.id))))
         .values(
             state=JobState.RUNNING.value,
             attempts=Job.attempts + 1,
@@ -64,48 +61,50 @@ def _claim(*queues: ColumnElement[bool]) -> Update:
     )
 
 
-def _oldest(candidates: Subquery, *columns: ColumnElement[Any]) -> CTE:
-    """The oldest jobs of the candidates, locked, except those that other claims have locked."""
-    return (
-        select(*_KEY, *columns)
-        .join(candidates, candidates.c.id == Job.id)
-        .where(QUEUED, Job.due_at <= NOW)
-        .order_by(candidates.c.due_at, candidates.c.position)
-        .limit(bindparam("limit"))
-        .with_for_update(of=Job, skip_locked=True)
-        .cte("first")
-    )
+def _oldest(candidates: Subquery, *, is_sqlite: bool) -> CTE:
+    """The oldest candidates; on PostgreSQL locked, except those that other claims have locked."""
+    found = select(*candidates.c).order_by(candidates.c.due_at, candidates.c.position).limit(_LIMIT)
+    if not is_sqlite:
+        found = found.join(Job, Job.id == candidates.c.id).where(QUEUED, Job.due_at <= NOW)
+        found = found.with_for_update(of=Job, skip_locked=True)
+    return found.cte("first")
 
 
-def _candidates(due: Sequence[ColumnElement[bool]]) -> Subquery:
-    """Jobs that are no tasks: those of no sequence, and those that are first in theirs.
-
-    A claim reads no more of the former than it takes.
-    """
-    free = _in_order(select(*_KEY).where(*due, FREE)).limit(bindparam("free", type_=Integer))
-    sequenced = select(*_KEY, Job.sequence).where(*due, IN_SEQUENCE)
-    seen = _in_order(sequenced).limit(WINDOW).cte("seen")
-    ready = select(seen.c.id, seen.c.due_at, seen.c.position).where(is_first(seen.c)).cte("ready")
+def _candidates(due: Sequence[ColumnElement[bool]], most: ColumnElement[int]) -> Subquery:
+    """Jobs that are no tasks: those of no sequence, and those that are the first of theirs."""
+    free = _in_order(_known_of(Job).where(*due, FREE)).limit(most)
+    sequenced = _in_order(_known_of(Job).add_columns(Job.sequence).where(*due, IN_SEQUENCE))
+    seen = sequenced.limit(WINDOW).cte("seen")
+    of_seen = (column for column in seen.c if column is not seen.c.sequence)
+    ready = select(*of_seen).where(is_first(seen.c)).cte("ready")
     is_enough = or_(_count(seen) < WINDOW, _count(ready) >= WINDOW // 2)
-    walked = _heads(due).limit(case((is_enough, 0), else_=WINDOW)).subquery()
-    heads = union(select(ready), select(walked)).subquery()
-    return union_all(select(free.subquery()), select(heads)).subquery("candidates")
+    heads = _heads(due, case((is_enough, 0), else_=WINDOW))
+    firsts = union(select(ready), heads).subquery()
+    return union_all(select(free.subquery()), select(firsts)).subquery("candidates")
 
 
-def _heads(due: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def _heads(due: Sequence[ColumnElement[bool]], most: ColumnElement[int]) -> Select[Any]:
     """Jobs that are the first of their sequence, found from sequence to sequence by the index."""
-    first = select(func.min(_each.sequence)).where(_each.finished_at.is_(None))
+    first = select(func.min(Job.sequence)).where(UNFINISHED)
     walk = select(first.scalar_subquery().label("sequence")).cte("walk", recursive=True)
-    following = first.where(_each.sequence > walk.c.sequence).scalar_subquery()
+    following = first.where(Job.sequence > walk.c.sequence).scalar_subquery()
     walk = walk.union_all(select(following).where(walk.c.sequence.is_not(None)))
     head = (
-        select(_each.id)
-        .where(_each.sequence == walk.c.sequence, _each.finished_at.is_(None))
-        .order_by(_each.position)
+        select(case((and_(*due, IN_SEQUENCE), Job.id)))
+        .where(Job.sequence >= walk.c.sequence, UNFINISHED)
+        .order_by(Job.sequence, Job.position)  # so that no other index is of use
         .limit(1)
         .scalar_subquery()
     )
-    return select(*_KEY).join_from(walk, Job, Job.id == head).where(*due, IN_SEQUENCE)
+    found = select(head.label("id")).select_from(walk).subquery()
+    ready = select(found.c.id).where(found.c.id.is_not(None)).limit(most)
+    job = aliased(Job)
+    return _known_of(job).where(job.id.in_(ready))
+
+
+def _known_of(job: Any) -> Select[Any]:
+    may_be_lost = job.max_attempts > job.attempts + 1
+    return select(job.id, job.due_at, job.position, may_be_lost.label("may_be_lost"))
 
 
 def _in_order(jobs: Select[Any]) -> Select[Any]:
@@ -116,5 +115,9 @@ def _count(of: CTE) -> ColumnElement[int]:
     return select(func.count()).select_from(of).scalar_subquery()
 
 
-CLAIM = {False: _claim(), True: _claim(OF_QUEUES)}
-"""Claims jobs, by whether only those of some queues are wanted."""
+CLAIM = {
+    (is_sqlite, of_queues): _claim(*[OF_QUEUES][:of_queues], is_sqlite=is_sqlite)
+    for is_sqlite in (True, False)
+    for of_queues in (True, False)
+}
+"""Claims jobs, by whether the database is SQLite, and whether only some queues are wanted."""

@@ -90,10 +90,9 @@ class DatabaseJobs:
     ) -> list[JobRun]:
         parameters = {"names": self._names, "queues": queues, "limit": limit, "lease": lease}
         parameters |= {"tasks": limit - reserved, "slots": limit - ahead}
-        parameters["free"] = limit if self._is_sqlite else None  # nothing is locked by others there
         if queues is None:
             del parameters["queues"]
-        rows = await self._database.write(CLAIM[queues is not None], parameters)
+        rows = await self._database.write(CLAIM[self._is_sqlite, queues is not None], parameters)
         return [JobRun(*row[1:]) for row in sorted(rows)]
 
     async def lost(self) -> list[JobRun]:
