@@ -11,8 +11,11 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     func,
+    literal,
     literal_column,
+    null,
     or_,
     select,
     union,
@@ -24,7 +27,7 @@ from sqlalchemy.sql.selectable import CTE, Subquery
 
 from backstay.core.jobs import JobState
 from backstay.db.base import SecondsFromNow
-from backstay.jobs.statements import KNOWN, NOW, OF_QUEUES, RUN, is_first
+from backstay.jobs.statements import KNOWN, NOW, OF_QUEUES, RUN
 from backstay.jobs.tables import FREE, IN_SEQUENCE, QUEUED, TASKS, UNFINISHED, Job
 
 WINDOW = 100
@@ -35,13 +38,15 @@ MOST_LOCKED = literal_column("1000")
 literal, so that the planner reads them in their order instead of sorting all."""
 
 _LIMIT = bindparam("limit", type_=Integer)
+_other = aliased(Job)
 
 
 def _claim(*queues: ColumnElement[bool], is_sqlite: bool) -> Update:
     due = (QUEUED, Job.due_at <= NOW, KNOWN, *queues)
     jobs = _oldest(_candidates(due, _LIMIT if is_sqlite else MOST_LOCKED), is_sqlite=is_sqlite)
     left = bindparam("tasks", type_=Integer) - _count(jobs)
-    tasks = _in_order(select(Job.id).where(*due, TASKS, is_first(Job)))
+    is_first = or_(Job.sequence.is_(None), Job.id == _head(Job.sequence))
+    tasks = _in_order(select(Job.id).where(*due, TASKS, is_first))
     tasks = tasks.limit(case((left > 0, left), else_=0)).with_for_update(skip_locked=True)
     order = func.row_number().over(order_by=(jobs.c.due_at, jobs.c.position))
     ranked = select(jobs.c.id, jobs.c.may_be_lost, order.label("rank")).subquery()
@@ -76,30 +81,46 @@ def _candidates(due: Sequence[ColumnElement[bool]], most: ColumnElement[int]) ->
     sequenced = _in_order(_known_of(Job).add_columns(Job.sequence).where(*due, IN_SEQUENCE))
     seen = sequenced.limit(WINDOW).cte("seen")
     of_seen = (column for column in seen.c if column is not seen.c.sequence)
-    ready = select(*of_seen).where(is_first(seen.c)).cte("ready")
-    is_enough = or_(_count(seen) < WINDOW, _count(ready) >= WINDOW // 2)
-    heads = _heads(due, case((is_enough, 0), else_=WINDOW))
-    firsts = union(select(ready), heads).subquery()
+    ready = select(*of_seen).where(seen.c.id == _head(seen.c.sequence)).cte("ready")
+    is_short = and_(_count(seen) == WINDOW, _count(ready) < WINDOW // 2)
+    walked = _known_of(_other).where(_other.id.in_(_heads(due, is_short)))
+    firsts = union(select(ready), walked).subquery()
     return union_all(select(free.subquery()), select(firsts)).subquery("candidates")
 
 
-def _heads(due: Sequence[ColumnElement[bool]], most: ColumnElement[int]) -> Select[Any]:
-    """Jobs that are the first of their sequence, found from sequence to sequence by the index."""
+def _heads(due: Sequence[ColumnElement[bool]], is_wanted: ColumnElement[bool]) -> Select[Any]:
+    """The ids of ``WINDOW`` jobs that are the first of their sequences, in the order of these.
+
+    Each row of the walk has the job of the sequence before it.
+    """
     first = select(func.min(Job.sequence)).where(UNFINISHED)
-    walk = select(first.scalar_subquery().label("sequence")).cte("walk", recursive=True)
+    none = cast(null(), Job.id.type)
+    start = select(
+        first.scalar_subquery().label("sequence"),
+        none.label("id"),
+        literal(0, Integer).label("found"),
+    )
+    walk = start.where(is_wanted).cte("walk", recursive=True)
     following = first.where(Job.sequence > walk.c.sequence).scalar_subquery()
-    walk = walk.union_all(select(following).where(walk.c.sequence.is_not(None)))
-    head = (
-        select(case((and_(*due, IN_SEQUENCE), Job.id)))
-        .where(Job.sequence >= walk.c.sequence, UNFINISHED)
-        .order_by(Job.sequence, Job.position)  # so that no other index is of use
+    ready = case((and_(*due, IN_SEQUENCE), Job.id))
+    found = walk.c.found + case((walk.c.id.is_not(None), 1), else_=0)
+    step = select(following, _head(walk.c.sequence, Job, ready), found)
+    walk = walk.union_all(step.where(walk.c.sequence.is_not(None), walk.c.found < WINDOW))
+    return select(walk.c.id).where(walk.c.id.is_not(None))
+
+
+def _head(sequence: Any, job: Any = _other, found: Any = _other.id) -> ColumnElement[Any]:
+    """What is found of the first unfinished job of a sequence that has one.
+
+    All sequences from there on are read in order, up to the first job: no other index is of use.
+    """
+    return (
+        select(found)
+        .where(job.sequence >= sequence, job.finished_at.is_(None))
+        .order_by(job.sequence, job.position)
         .limit(1)
         .scalar_subquery()
     )
-    found = select(head.label("id")).select_from(walk).subquery()
-    ready = select(found.c.id).where(found.c.id.is_not(None)).limit(most)
-    job = aliased(Job)
-    return _known_of(job).where(job.id.in_(ready))
 
 
 def _known_of(job: Any) -> Select[Any]:

@@ -30,19 +30,20 @@ CHANNEL = "backstay_jobs"
 NOW = SecondsFromNow()
 _JOBS = cast(Table, Job.__table__)
 _earlier = aliased(Job)
-
-
-def is_first(job: Any) -> ColumnElement[bool]:
-    """Whether no unfinished job of the same sequence is before a job: the table, or its columns."""
-    earlier = select(literal(1)).where(
-        _earlier.sequence == job.sequence,
-        _earlier.position < job.position,
-        _earlier.finished_at.is_(None),
-    )
-    return ~earlier.exists()
-
-
-READY = (UNFINISHED, Job.due_at <= NOW, or_(Job.sequence.is_(None), is_first(Job)))
+READY = (
+    UNFINISHED,
+    Job.due_at <= NOW,
+    or_(
+        Job.sequence.is_(None),
+        ~select(literal(1))
+        .where(
+            _earlier.sequence == Job.sequence,
+            _earlier.position < Job.position,
+            _earlier.finished_at.is_(None),
+        )
+        .exists(),
+    ),
+)
 """The jobs that could run: due, and first of their sequence. Lost runs are among them."""
 KNOWN = Among(Job.name, "names")
 OF_QUEUES = Among(Job.queue, "queues")
