@@ -30,12 +30,12 @@ from backstay.db.base import SecondsFromNow
 from backstay.jobs.statements import KNOWN, NOW, OF_QUEUES, RUN
 from backstay.jobs.tables import FREE, IN_SEQUENCE, QUEUED, TASKS, UNFINISHED, Job
 
-WINDOW = 100
-"""So many due jobs of sequences are looked at. If fewer than half of them are ready, because they
-stand behind each other, the sequences are walked through until as many ready ones are found."""
+WINDOW, ENOUGH = literal_column("100"), literal_column("50")
+"""So many due jobs of sequences are looked at. If fewer than ``ENOUGH`` of them are ready, because they
+stand behind each other, the sequences are walked through until as many ready ones are found.
+Literals, since the planner takes a parameter for a tenth of the table."""
 MOST_LOCKED = literal_column("1000")
-"""So many jobs of no sequence are tried on PostgreSQL, where other claims may have locked some. A
-literal, so that the planner reads them in their order instead of sorting all."""
+"""So many jobs of no sequence are tried on PostgreSQL, where other claims may have locked some."""
 
 _LIMIT = bindparam("limit", type_=Integer)
 _other = aliased(Job)
@@ -82,7 +82,7 @@ def _candidates(due: Sequence[ColumnElement[bool]], most: ColumnElement[int]) ->
     seen = sequenced.limit(WINDOW).cte("seen")
     of_seen = (column for column in seen.c if column is not seen.c.sequence)
     ready = select(*of_seen).where(seen.c.id == _head(seen.c.sequence)).cte("ready")
-    is_short = and_(_count(seen) == WINDOW, _count(ready) < WINDOW // 2)
+    is_short = and_(_count(seen) == WINDOW, _count(ready) < ENOUGH)
     walked = _known_of(_other).where(_other.id.in_(_heads(due, is_short)))
     firsts = union(select(ready), walked).subquery()
     return union_all(select(free.subquery()), select(firsts)).subquery("candidates")
@@ -118,7 +118,7 @@ def _head(sequence: Any, job: Any = _other, found: Any = _other.id) -> ColumnEle
         select(found)
         .where(job.sequence >= sequence, job.finished_at.is_(None))
         .order_by(job.sequence, job.position)
-        .limit(1)
+        .limit(literal_column("1"))
         .scalar_subquery()
     )
 
