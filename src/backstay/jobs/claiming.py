@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Integer,
     Select,
     Update,
     and_,
+    any_,
     bindparam,
     case,
     cast,
@@ -31,23 +33,29 @@ from backstay.jobs.statements import KNOWN, NOW, OF_QUEUES, RUN
 from backstay.jobs.tables import FREE, IN_SEQUENCE, QUEUED, TASKS, UNFINISHED, Job
 
 WINDOW, ENOUGH = literal_column("100"), literal_column("50")
-"""So many due jobs of sequences are looked at. If fewer than ``ENOUGH`` of them are ready, because they
-stand behind each other, the sequences are walked through until as many ready ones are found.
-Literals, since the planner takes a parameter for a tenth of the table."""
+"""So many due jobs of sequences are looked at. If fewer than ``ENOUGH`` of them are ready, because
+they stand behind each other, the sequences are walked through until as many ready ones are found.
+Literals, since the planner of PostgreSQL takes a parameter for a tenth of the table."""
 MOST_LOCKED = literal_column("1000")
-"""So many jobs of no sequence are tried on PostgreSQL, where other claims may have locked some."""
+"""So many tasks, and jobs of no sequence, are tried on PostgreSQL, where other claims may have
+locked some."""
 
-_LIMIT = bindparam("limit", type_=Integer)
+_LIMIT = select(bindparam("limit", type_=Integer)).scalar_subquery()
+"""Not a parameter by itself: with its value, PostgreSQL would plan each claim anew, which takes
+longer than most claims."""
 _other = aliased(Job)
 
 
 def _claim(*queues: ColumnElement[bool], is_sqlite: bool) -> Update:
     due = (QUEUED, Job.due_at <= NOW, KNOWN, *queues)
-    jobs = _oldest(_candidates(due, _LIMIT if is_sqlite else MOST_LOCKED), is_sqlite=is_sqlite)
+    most = _LIMIT if is_sqlite else MOST_LOCKED
+    jobs = _locked(
+        "first", _candidates(due, most, is_sqlite=is_sqlite), _LIMIT, is_sqlite=is_sqlite
+    )
     left = bindparam("tasks", type_=Integer) - _count(jobs)
     is_first = or_(Job.sequence.is_(None), Job.id == _head(Job.sequence))
-    tasks = _in_order(select(Job.id).where(*due, TASKS, is_first))
-    tasks = tasks.limit(case((left > 0, left), else_=0)).with_for_update(skip_locked=True)
+    tasks = _in_order(_known_of(Job).where(*due, TASKS, is_first)).limit(most).subquery()
+    at_last = _locked("last", tasks, case((left > 0, left), else_=0), is_sqlite=is_sqlite)
     order = func.row_number().over(order_by=(jobs.c.due_at, jobs.c.position))
     ranked = select(jobs.c.id, jobs.c.may_be_lost, order.label("rank")).subquery()
     chosen = select(ranked.c.id).where(
@@ -55,7 +63,7 @@ def _claim(*queues: ColumnElement[bool], is_sqlite: bool) -> Update:
     )
     return (
         update(Job)
-        .where(Job.id.in_(union_all(chosen, select(tasks.cte("last").c.id))))
+        .where(_is_one_of(Job.id, union_all(chosen, select(at_last.c.id)), is_sqlite=is_sqlite))
         .values(
             state=JobState.RUNNING.value,
             attempts=Job.attempts + 1,
@@ -66,16 +74,18 @@ def _claim(*queues: ColumnElement[bool], is_sqlite: bool) -> Update:
     )
 
 
-def _oldest(candidates: Subquery, *, is_sqlite: bool) -> CTE:
+def _locked(name: str, candidates: Subquery, limit: ColumnElement[int], *, is_sqlite: bool) -> CTE:
     """The oldest candidates; on PostgreSQL locked, except those that other claims have locked."""
-    found = select(*candidates.c).order_by(candidates.c.due_at, candidates.c.position).limit(_LIMIT)
+    found = select(*candidates.c).order_by(candidates.c.due_at, candidates.c.position).limit(limit)
     if not is_sqlite:
         found = found.join(Job, Job.id == candidates.c.id).where(QUEUED, Job.due_at <= NOW)
         found = found.with_for_update(of=Job, skip_locked=True)
-    return found.cte("first")
+    return found.cte(name)
 
 
-def _candidates(due: Sequence[ColumnElement[bool]], most: ColumnElement[int]) -> Subquery:
+def _candidates(
+    due: Sequence[ColumnElement[bool]], most: ColumnElement[int], *, is_sqlite: bool
+) -> Subquery:
     """Jobs that are no tasks: those of no sequence, and those that are the first of theirs."""
     free = _in_order(_known_of(Job).where(*due, FREE)).limit(most)
     sequenced = _in_order(_known_of(Job).add_columns(Job.sequence).where(*due, IN_SEQUENCE))
@@ -83,7 +93,8 @@ def _candidates(due: Sequence[ColumnElement[bool]], most: ColumnElement[int]) ->
     of_seen = (column for column in seen.c if column is not seen.c.sequence)
     ready = select(*of_seen).where(seen.c.id == _head(seen.c.sequence)).cte("ready")
     is_short = and_(_count(seen) == WINDOW, _count(ready) < ENOUGH)
-    walked = _known_of(_other).where(_other.id.in_(_heads(due, is_short)))
+    of_heads = _is_one_of(_other.id, _heads(due, is_short), is_sqlite=is_sqlite)
+    walked = _known_of(_other).where(of_heads)
     firsts = union(select(ready), walked).subquery()
     return union_all(select(free.subquery()), select(firsts)).subquery("candidates")
 
@@ -126,6 +137,14 @@ def _head(sequence: Any, job: Any = _other, found: Any = _other.id) -> ColumnEle
 def _known_of(job: Any) -> Select[Any]:
     may_be_lost = job.max_attempts > job.attempts + 1
     return select(job.id, job.due_at, job.position, may_be_lost.label("may_be_lost"))
+
+
+def _is_one_of(column: Any, ids: Any, *, is_sqlite: bool) -> ColumnElement[bool]:
+    """On PostgreSQL by an array, whose length the planner takes to be small: it might read all
+    rows instead."""
+    if is_sqlite:
+        return column.in_(ids)
+    return column == any_(func.array(ids.scalar_subquery(), type_=ARRAY(Job.id.type)))
 
 
 def _in_order(jobs: Select[Any]) -> Select[Any]:
