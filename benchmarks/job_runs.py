@@ -21,6 +21,7 @@ from backstay.core.context import Origin
 from backstay.core.feature import Feature
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
+from backstay.core.startup import settle_memory
 from backstay.db import migrate
 from backstay.db.session import Transaction
 from backstay.features import STANDARD
@@ -148,9 +149,10 @@ async def store_telling(url: str, folder: Path, count: int) -> None:
 
 
 async def wait(url: str, folder: Path, _: int) -> None:
-    """Run jobs as they come, until killed; each tells when it begins."""
+    """Run jobs as they come, until killed, as `backstay worker` does; each tells when it begins."""
     ours = composed(url, folder)
     await ours.start()
+    settle_memory()
     async with Worker(ours.worker_context).running(grace=0):
         await asyncio.sleep(1)
         print("ready", flush=True)
