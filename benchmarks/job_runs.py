@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 
 from backstay.composition import Backstay, compose
 from backstay.core.bus import handles
@@ -26,7 +26,6 @@ from backstay.db import migrate
 from backstay.db.session import Transaction
 from backstay.features import STANDARD
 from backstay.jobs.outbox import Jobs
-from backstay.jobs.tables import Job
 from backstay.jobs.worker import Worker
 from backstay.observability.logging import configure
 from backstay.settings import load_settings
@@ -125,18 +124,6 @@ async def work(url: str, folder: Path, _: int) -> None:
     await ours.close()
 
 
-async def ran(url: str, folder: Path, _: int) -> None:
-    """Tell how many were run per second, from the first start to the last end; delete all."""
-    ours = composed(url, folder)
-    times = select(func.min(Job.started_at), func.max(Job.finished_at), func.count())
-    first, last, count = await ours.database.reader.one_or_none(times)
-    async with ours.database.writer.begin() as connection:
-        await connection.execute(text("DELETE FROM jobs"))
-        await connection.execute(text("DELETE FROM activity"))
-    print(json.dumps({"rate": count / (last - first).total_seconds()}))
-    await ours.close()
-
-
 async def store_telling(url: str, folder: Path, count: int) -> None:
     """Store jobs one at a time, each when the one before has begun, and tell of the commits."""
     ours = composed(url, folder)
@@ -165,7 +152,6 @@ ROLES: dict[str, Callable[[str, Path, int], Coroutine[Any, Any, None]]] = {
     "store writing": store_writing,
     "store telling": store_telling,
     "work": work,
-    "ran": ran,
     "wait": wait,
 }
 
