@@ -131,7 +131,7 @@ def work_in_file(path: str, _: int) -> None:
 async def ran(url: str, _: int) -> None:
     """Tell how many were run per second, from the first start to the last end; delete all."""
     connection = await asyncpg.connect(_plain(url))
-    first, last, count = await connection.fetchrow(RAN)
+    first, last, count = (await connection.fetch(RAN))[0]
     for statement in EMPTIED:
         await connection.execute(statement)
     await connection.close()

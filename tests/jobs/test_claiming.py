@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
@@ -122,11 +121,11 @@ async def test_a_claim_reads_few_of_many_rows(
 
 async def uses_indexes(ships: Backstay, queues: list[str] | None) -> None:
     """On SQLite the plan reads `jobs` by the indexes that hold what is looked for alone."""
-    statement = CLAIM[True, queues is not None].compile(dialect=sqlite.dialect())
+    statement = CLAIM[True, queues is not None].compile(dialect=ships.database.writer.dialect)
     sql = f"EXPLAIN QUERY PLAN {statement}"
     async with ships.database.writer.connect() as connection:
         plan = await connection.exec_driver_sql(sql, (None,) * len(statement.positiontup or ()))
-        steps = [row[3] for row in plan if " jobs" in row[3]]
+        steps = [row.detail for row in plan if " jobs" in row.detail]
     assert steps
     for step in steps:
         assert step.startswith("SEARCH")
@@ -135,7 +134,7 @@ async def uses_indexes(ships: Backstay, queues: list[str] | None) -> None:
 
 async def reads_few(ships: Backstay, queues: list[str] | None) -> None:
     """On PostgreSQL no part of the plan meets many rows."""
-    statement = CLAIM[False, queues is not None].compile(dialect=postgresql.asyncpg.dialect())
+    statement = CLAIM[False, queues is not None].compile(dialect=ships.database.writer.dialect)
     given = {"names": ["Log"], "queues": queues, "limit": 5, "tasks": 4, "slots": 5, "lease": 60.0}
     values = [given.get(name, statement.params[name]) for name in statement.positiontup or ()]
     async with ships.database.writer.connect() as connection:

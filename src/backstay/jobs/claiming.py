@@ -32,11 +32,12 @@ from backstay.db.base import SecondsFromNow
 from backstay.jobs.statements import KNOWN, NOW, OF_QUEUES, RUN
 from backstay.jobs.tables import FREE, IN_SEQUENCE, QUEUED, TASKS, UNFINISHED, Job
 
-WINDOW, ENOUGH = literal_column("100"), literal_column("50")
+WINDOW: ColumnElement[int] = literal_column("100", Integer)
+ENOUGH: ColumnElement[int] = literal_column("50", Integer)
 """So many due jobs of sequences are looked at. If fewer than ``ENOUGH`` of them are ready, because
 they stand behind each other, the sequences are walked through until as many ready ones are found.
 Literals, since the planner of PostgreSQL takes a parameter for a tenth of the table."""
-MOST_LOCKED = literal_column("1000")
+MOST_LOCKED: ColumnElement[int] = literal_column("1000", Integer)
 """So many tasks, and jobs of no sequence, are tried on PostgreSQL, where other claims may have
 locked some."""
 
@@ -142,9 +143,9 @@ def _known_of(job: Any) -> Select[Any]:
 def _is_one_of(column: Any, ids: Any, *, is_sqlite: bool) -> ColumnElement[bool]:
     """On PostgreSQL by an array, whose length the planner takes to be small: it might read all
     rows instead."""
-    if is_sqlite:
-        return column.in_(ids)
-    return column == any_(func.array(ids.scalar_subquery(), type_=ARRAY(Job.id.type)))
+    array = func.array(ids.scalar_subquery(), type_=ARRAY(Job.id.type))
+    found: ColumnElement[bool] = column.in_(ids) if is_sqlite else column == any_(array)
+    return found
 
 
 def _in_order(jobs: Select[Any]) -> Select[Any]:
