@@ -1,4 +1,7 @@
-"""Claims find queued jobs by an index of their kind, whatever else waits."""
+"""Claims find queued jobs by an index of their kind, whatever else waits.
+
+In a new database the indexes are made in the transaction of the other revisions.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,15 +21,17 @@ QUEUED = {
 
 
 def upgrade() -> None:
+    bind, is_text = op.get_bind(), op.get_context().as_sql
+    alone = is_text or bind.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
     for name, which in QUEUED.items():
-        op.drop_index(name, "jobs", if_exists=True, postgresql_concurrently=True)
+        op.drop_index(name, "jobs", if_exists=True, postgresql_concurrently=alone)
         op.create_index(
             name,
             "jobs",
             ["due_at", "position"],
             postgresql_where=sa.text(which),
             sqlite_where=sa.text(which),
-            postgresql_concurrently=True,
+            postgresql_concurrently=alone,
         )
 
 
