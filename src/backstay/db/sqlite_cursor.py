@@ -62,26 +62,8 @@ def _run(connection: Any, act: Callable[[Any], Any]) -> tuple[list[Any], _Outcom
 
 
 class _Connection(AsyncAdapt_aiosqlite_connection):
-    """Has nothing to roll back after a commit: the pool asks for that whenever it is given back."""
-
-    __slots__ = ("_is_committed",)
+    __slots__ = ()
     _cursor_cls = _Cursor
-
-    def __init__(self, dbapi: AsyncAdapt_aiosqlite_dbapi, connection: Any) -> None:
-        super().__init__(dbapi, connection)
-        self._is_committed = False
-
-    def cursor(self, server_side: bool = False) -> Any:
-        self._is_committed = False
-        return super().cursor(server_side)
-
-    def commit(self) -> None:
-        super().commit()
-        self._is_committed = True
-
-    def rollback(self) -> None:
-        if not self._is_committed:
-            super().rollback()
 
 
 class Dbapi(AsyncAdapt_aiosqlite_dbapi):
