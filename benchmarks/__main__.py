@@ -48,7 +48,7 @@ from benchmarks.cases import (
 from benchmarks.measuring import Plan, Summary
 from benchmarks.stage import ROWS, prepare
 
-EMPTY_JOBS, WAITING_JOBS = 2000, 300
+WAITING_JOBS = 300
 COMMANDS = {"against": against.main, "growth": growth.main}
 """The measurements with arguments of their own."""
 
@@ -69,12 +69,12 @@ def main() -> int:
     rates: jobs.Rates = {}
     if not arguments.cases or JOBS in arguments.cases:
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
-        rates = jobs.measure(EMPTY_JOBS, arguments.rounds, arguments.against)
+        rates = jobs.measure(arguments.jobs, arguments.rounds, arguments.against)
     _alone(arguments)
     for database, summary in summaries.items():
         report.show(database, summary, arguments.rounds, arguments.seconds)
     if rates:
-        jobs.show(rates, EMPTY_JOBS)
+        jobs.show(rates, arguments.jobs)
         jobs.show_waits(jobs.waits(WAITING_JOBS), WAITING_JOBS)
     report.write(summaries, rates, Path(arguments.output))
     return 0
@@ -152,6 +152,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
     parser.add_argument("--seconds", type=int, default=2, help="that each burst of load lasts")
     parser.add_argument("--against", type=Path, help="checkout of another version, for jobs")
+    parser.add_argument("--jobs", type=int, default=1000, help="that are stored, then run")
     parser.add_argument(
         "--rows", type=int, default=ROWS, help="that one user has; for a look: 1000"
     )

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -38,6 +39,10 @@ END = (
     "UPDATE jobs SET state = 'succeeded', finished_at = NOW"
     " WHERE id = ?1 AND attempts = 1 AND state = 'running'"
 )
+
+
+RAN = "SELECT min(started_at), max(finished_at), count(*) FROM jobs"
+EMPTIED = ("DELETE FROM jobs", "DELETE FROM activity")
 
 
 def for_postgres(sql: str) -> str:
@@ -123,6 +128,26 @@ def work_in_file(path: str, _: int) -> None:
     _tell(done, begun, burnt)
 
 
+async def ran(url: str, _: int) -> None:
+    """Tell how many were run per second, from the first start to the last end; delete all."""
+    connection = await asyncpg.connect(_plain(url))
+    first, last, count = (await connection.fetch(RAN))[0]
+    for statement in EMPTIED:
+        await connection.execute(statement)
+    await connection.close()
+    print(json.dumps({"rate": count / (last - first).total_seconds()}))
+
+
+def ran_in_file(path: str, _: int) -> None:
+    """The same, on SQLite."""
+    connection = _file(path)
+    first, last, count = connection.execute(RAN).fetchone()
+    for statement in EMPTIED:
+        connection.execute(statement)
+    seconds = (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+    print(json.dumps({"rate": count / seconds}))
+
+
 async def wait(url: str, _: int) -> None:
     """LISTEN, and claim one job at each notification, until killed; tell when that is done."""
     listener, connection = [await asyncpg.connect(_plain(url)) for _ in range(2)]
@@ -167,9 +192,10 @@ def _tell(count: int, begun: float, burnt: float) -> None:
 def main(role: str, url: str, count: int) -> None:
     """Do what one role does, on the database of a URL."""
     if url.startswith("sqlite"):
-        {"store": store_in_file, "work": work_in_file}[role](url.removeprefix("sqlite:///"), count)
+        in_file = {"store": store_in_file, "work": work_in_file, "ran": ran_in_file}
+        in_file[role](url.removeprefix("sqlite:///"), count)
     else:
-        roles = {"store": store, "work": work, "wait": wait, "notify": notify}
+        roles = {"store": store, "work": work, "ran": ran, "wait": wait, "notify": notify}
         asyncio.run(roles[role](url, count))
 
 

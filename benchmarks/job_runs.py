@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 
 from backstay.composition import Backstay, compose
 from backstay.core.bus import handles
@@ -21,11 +21,11 @@ from backstay.core.context import Origin
 from backstay.core.feature import Feature
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
+from backstay.core.startup import settle_memory
 from backstay.db import migrate
 from backstay.db.session import Transaction
 from backstay.features import STANDARD
 from backstay.jobs.outbox import Jobs
-from backstay.jobs.tables import Job
 from backstay.jobs.worker import Worker
 from backstay.observability.logging import configure
 from backstay.settings import load_settings
@@ -124,18 +124,6 @@ async def work(url: str, folder: Path, _: int) -> None:
     await ours.close()
 
 
-async def ran(url: str, folder: Path, _: int) -> None:
-    """Tell how many were run per second, from the first start to the last end; delete all."""
-    ours = composed(url, folder)
-    times = select(func.min(Job.started_at), func.max(Job.finished_at), func.count())
-    first, last, count = await ours.database.reader.one_or_none(times)
-    async with ours.database.writer.begin() as connection:
-        await connection.execute(text("DELETE FROM jobs"))
-        await connection.execute(text("DELETE FROM activity"))
-    print(json.dumps({"rate": count / (last - first).total_seconds()}))
-    await ours.close()
-
-
 async def store_telling(url: str, folder: Path, count: int) -> None:
     """Store jobs one at a time, each when the one before has begun, and tell of the commits."""
     ours = composed(url, folder)
@@ -148,9 +136,10 @@ async def store_telling(url: str, folder: Path, count: int) -> None:
 
 
 async def wait(url: str, folder: Path, _: int) -> None:
-    """Run jobs as they come, until killed; each tells when it begins."""
+    """Run jobs as they come, until killed, as `backstay worker` does; each tells when it begins."""
     ours = composed(url, folder)
     await ours.start()
+    settle_memory()
     async with Worker(ours.worker_context).running(grace=0):
         await asyncio.sleep(1)
         print("ready", flush=True)
@@ -163,7 +152,6 @@ ROLES: dict[str, Callable[[str, Path, int], Coroutine[Any, Any, None]]] = {
     "store writing": store_writing,
     "store telling": store_telling,
     "work": work,
-    "ran": ran,
     "wait": wait,
 }
 

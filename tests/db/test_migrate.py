@@ -287,3 +287,12 @@ async def test_processes_that_upgrade_at_once_all_succeed(options: EngineOptions
     (output,) = run_at_once(1, [sys.executable, "-c", UPGRADING, options.url])
     assert sorted(map(int, output.split())) == [0, 0, 0, len(revisions(scripts((PLATFORM,))))]
     assert await migrate.check(options) == []
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_an_index_that_was_interrupted_is_built_anew(options: EngineOptions) -> None:
+    await migrate.upgrade(options, "platform_0015")
+    await execute(options, "CREATE INDEX ix_jobs_free ON jobs (due_at)")
+    assert await migrate.upgrade(options, "platform_0016") == ["platform_0016"]
+    await migrate.upgrade(options)
+    assert await migrate.examine(options) == ([], [])

@@ -11,7 +11,8 @@ from typing import Any
 from weakref import WeakSet
 
 import aiosqlite
-from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
+
+from backstay.db.sqlite_cursor import Dbapi
 
 MEND = "use a Python with SQLite 3.51.3 or newer, pysqlite3 where it has a wheel, or PostgreSQL"
 """What to do about a SQLite that can corrupt files."""
@@ -79,14 +80,14 @@ class Sqlite:
             iter_chunk_size=_ROWS_AT_ONCE,
         )
 
-    def dbapi(self) -> AsyncAdapt_aiosqlite_dbapi:
+    def dbapi(self) -> Dbapi:
         """The DBAPI with which SQLAlchemy uses aiosqlite with this module."""
         its_own = ModuleType(aiosqlite.__name__)
         vars(its_own).update(vars(aiosqlite))
         for name in set(aiosqlite.__all__) - _OF_AIOSQLITE:
             setattr(its_own, name, getattr(self.module, name))
         vars(its_own)["connect"] = self.connect
-        return AsyncAdapt_aiosqlite_dbapi(its_own, self.module)
+        return Dbapi(its_own, self.module)
 
 
 @cache

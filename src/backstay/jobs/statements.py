@@ -4,24 +4,21 @@ from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
-    Integer,
     Select,
     String,
     Table,
     Update,
     bindparam,
-    case,
     func,
     literal,
     or_,
     select,
-    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
-from backstay.core.jobs import TASK_QUEUE, JobState
+from backstay.core.jobs import JobState
 from backstay.db.among import Among
 from backstay.db.base import SecondsFromNow
 from backstay.db.group_commit import never_waits
@@ -48,9 +45,9 @@ READY = (
     ),
 )
 """The jobs that could run: due, and first of their sequence. Lost runs are among them."""
-_KNOWN = Among(Job.name, "names")
-
-_RUN = (
+KNOWN = Among(Job.name, "names")
+OF_QUEUES = Among(Job.queue, "queues")
+RUN = (
     Job.id, Job.name, Job.payload, Job.attempts, Job.max_attempts, Job.uncounted_attempts,
     Job.actor, Job.user_id, Job.request_id, Job.address, Job.traceparent, Job.is_cancelled,
 )  # fmt: skip
@@ -62,44 +59,11 @@ _HELD = (
 """Finds the job of a run, if the run's claim is still valid."""
 
 
-def _claim(*queues: ColumnElement[bool]) -> Update:
-    may_be_lost = Job.max_attempts > Job.attempts + 1
-    ready = (
-        select(Job.id, Job.due_at, Job.position, may_be_lost.label("may_be_lost"))
-        .where(*READY, Job.state == JobState.QUEUED.value, _KNOWN, *queues)
-        .order_by(Job.due_at, Job.position)
-        .with_for_update(skip_locked=True)
-    )
-    first = ready.where(Job.queue != TASK_QUEUE).limit(bindparam("limit")).cte("first")
-    left = bindparam("tasks", type_=Integer) - (
-        select(func.count()).select_from(first).scalar_subquery()
-    )
-    order = func.row_number().over(order_by=(first.c.due_at, first.c.position))
-    ranked = select(first.c.id, first.c.may_be_lost, order.label("rank")).subquery()
-    chosen = select(ranked.c.id).where(
-        or_(ranked.c.may_be_lost, ranked.c.rank <= bindparam("slots", type_=Integer))
-    )
-    tasks = ready.where(Job.queue == TASK_QUEUE).limit(case((left > 0, left), else_=0)).cte("last")
-    return (
-        update(Job)
-        .where(Job.id.in_(union_all(chosen, select(tasks.c.id))))
-        .values(
-            state=JobState.RUNNING.value,
-            attempts=Job.attempts + 1,
-            due_at=SecondsFromNow("lease"),
-            started_at=func.coalesce(Job.started_at, NOW),
-        )
-        .returning(Job.position, *_RUN)
-    )
-
-
 def _next_due(*queues: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     return select(func.min(Job.due_at), NOW).where(UNFINISHED, Job.due_at > NOW, *queues)
 
 
-_OF_QUEUES = Among(Job.queue, "queues")
-CLAIM = {False: _claim(), True: _claim(_OF_QUEUES)}
-NEXT_DUE = {False: _next_due(), True: _next_due(_OF_QUEUES)}
+NEXT_DUE = {False: _next_due(), True: _next_due(OF_QUEUES)}
 
 
 def _change(**values: Any) -> Update:
@@ -132,7 +96,7 @@ RELEASE = _change(
     max_attempts=Job.max_attempts + 1,
     uncounted_attempts=Job.uncounted_attempts + 1,
 )
-LOST = select(*_RUN).where(RUNNING, Job.due_at <= NOW).order_by(Job.due_at).limit(100)
+LOST = select(*RUN).where(RUNNING, Job.due_at <= NOW).order_by(Job.due_at).limit(100)
 RENEW = (
     update(Job)
     .where(Among(Job.id, "ids"), Job.state == JobState.RUNNING.value)
@@ -141,7 +105,7 @@ RENEW = (
 )
 BACKLOG = (
     select(Job.queue, func.count(), func.min(Job.due_at), NOW)
-    .where(*READY, _KNOWN)
+    .where(*READY, KNOWN)
     .group_by(Job.queue)
 )
 _NOTIFY = func.pg_notify(CHANNEL, Job.queue)

@@ -13,12 +13,12 @@ from backstay.core.context import Write
 from backstay.core.jobs import Backlog, JobRun, NewJob
 from backstay.db.database import Database
 from backstay.db.session import Transaction
+from backstay.jobs.claiming import CLAIM
 from backstay.jobs.statements import (
     ALONE,
     ANNOUNCE,
     BACKLOG,
     CANCELLED,
-    CLAIM,
     FAIL,
     LINE_UP,
     LOST,
@@ -92,7 +92,7 @@ class DatabaseJobs:
         parameters |= {"tasks": limit - reserved, "slots": limit - ahead}
         if queues is None:
             del parameters["queues"]
-        rows = await self._database.write(CLAIM[queues is not None], parameters)
+        rows = await self._database.write(CLAIM[self._is_sqlite, queues is not None], parameters)
         return [JobRun(*row[1:]) for row in sorted(rows)]
 
     async def lost(self) -> list[JobRun]:

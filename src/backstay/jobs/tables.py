@@ -4,12 +4,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Index, SmallInteger, String, Text, literal_column, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Index,
+    SmallInteger,
+    String,
+    Text,
+    and_,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.clock import new_id
 from backstay.core.errors import Conflict
-from backstay.core.jobs import JobState
+from backstay.core.jobs import TASK_QUEUE, JobState
 from backstay.db.base import Base
 from backstay.db.faults import taken_by
 
@@ -90,6 +101,11 @@ UNFINISHED = Job.finished_at.is_(None)
 RUNNING = Job.state == literal_column("'running'")
 """A literal: with a parameter, whose value it does not know, the planner would not use the partial
 index."""
+QUEUED = Job.state == literal_column("'queued'")
+TASKS = Job.queue == literal_column(f"'{TASK_QUEUE}'")
+_NO_TASK = Job.queue != literal_column(f"'{TASK_QUEUE}'")
+FREE = and_(_NO_TASK, Job.sequence.is_(None))
+IN_SEQUENCE = and_(_NO_TASK, Job.sequence.is_not(None))
 
 jobs_due = Index(
     "ix_jobs_due_at_position",
@@ -98,6 +114,16 @@ jobs_due = Index(
     postgresql_where=UNFINISHED,
     sqlite_where=UNFINISHED,
 )
+
+
+def _queued(name: str, which: ColumnElement[bool]) -> Index:
+    where = and_(QUEUED, which)
+    return Index(name, Job.due_at, Job.position, postgresql_where=where, sqlite_where=where)
+
+
+jobs_tasks = _queued("ix_jobs_tasks", TASKS)
+jobs_free = _queued("ix_jobs_free", FREE)
+jobs_in_sequence = _queued("ix_jobs_in_sequence", IN_SEQUENCE)
 jobs_running = Index(
     "ix_jobs_running_due_at", Job.due_at, postgresql_where=RUNNING, sqlite_where=RUNNING
 )

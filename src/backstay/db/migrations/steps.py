@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from backstay.db.migrations.declared import runs_outside
 from backstay.db.migrations.record import settle
 from backstay.db.migrations.runner import (
+    PLATFORM,
     Histories,
     MigrationError,
     config_of,
@@ -78,7 +79,10 @@ def has_outside(histories: Histories) -> bool:
 
 
 def segments(histories: Histories, revision: str, stored: Sequence[str]) -> list[Segment]:
-    """What an upgrade does, apart where a revision runs outside of the transaction."""
+    """What an upgrade does, apart where a revision runs outside of the transaction.
+
+    In a new database those of the platform do not: nobody could be kept waiting.
+    """
     known, found, seen = scripts(histories), list[Segment](), set[str]()
     with worded():
         for target in _targets(histories, revision):
@@ -87,7 +91,8 @@ def segments(histories: Histories, revision: str, stored: Sequence[str]) -> list
                 if name in seen:
                     continue
                 seen.add(name)
-                if runs_outside(step.revision):
+                is_ours = name.startswith(f"{PLATFORM.label}_")
+                if runs_outside(step.revision) and (stored or not is_ours):
                     found.append(Segment([name], outside=True))
                 elif found and not found[-1].outside:
                     found[-1].revisions.append(name)
