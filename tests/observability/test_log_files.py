@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from backstay.observability.log_files import LogFiles
 from backstay.observability.log_libraries import take_over
 from backstay.observability.logging import Form, configure
 from backstay.testing import ADMIN_EMAIL, PASSWORD, Templates, client_of, settings_with
-from backstay.testing.waiting import until
+from backstay.testing.waiting import LIMIT, until
 from tests.cli.process import serving
 from tests.db.processes import run_at_once
 
@@ -44,6 +45,30 @@ def restored() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+def test_files_stop_at_whatever_moment_they_are_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here between the pause after a line and the next wait: the thread must still end."""
+    files = LogFiles(str(tmp_path))
+    assert files.start() is None
+    thread, is_stopped = files._thread, files._stopping
+
+    class Told(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            is_stopped.set()
+            files._has_lines.set()
+            return False
+
+        is_set = is_stopped.is_set
+
+    monkeypatch.setattr(files, "_stopping", Told())
+    files.server({"event": "a line"})
+    assert thread is not None
+    thread.join(LIMIT)
+    assert not thread.is_alive()
+    assert [entry["event"] for entry in entries(tmp_path, "server")] == ["a line"]
 
 
 def entries(folder: Path, name: str) -> list[dict[str, Any]]:

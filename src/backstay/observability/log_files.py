@@ -81,8 +81,9 @@ class LogFiles:
         stopping = False
         while not stopping:
             self._has_lines.wait()
-            stopping = self._stopping.wait(PAUSE)
+            self._stopping.wait(PAUSE)
             self._has_lines.clear()
+            stopping = self._stopping.is_set()  # after that: `stop` sets it before `_has_lines`
             for name, file in files.items():
                 lines = self._lines[name]
                 while lines:
