@@ -1,7 +1,8 @@
-"""Shows what a transaction of SQLite costs, and that none is continued after SQLite has ended it."""
+"""Shows what a transaction of SQLite costs, and that none goes on after SQLite has ended it."""
 
 import asyncio
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import aiosqlite
@@ -10,8 +11,10 @@ from sqlalchemy import event, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from backstay.core.clock import new_id, utc_now
-from backstay.core.errors import AppError
+from backstay.core.errors import AppError, DatabaseTimedOut
+from backstay.db import sqlite, sqlite_turns
 from backstay.db.database import Database
+from backstay.db.faults import _is_timeout
 from backstay.db.pool import pool_of
 from backstay.db.session import Transaction
 from backstay.testing.waiting import eventually
@@ -41,7 +44,7 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     async def note(self: aiosqlite.Connection, act: Any, *given: Any, **named: Any) -> Any:
         seen.append(act.__name__)
-        return await execute(self, act, *given, **named)
+        return await execute(self, act, *given, **named)  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(aiosqlite.Connection, "_execute", note)
     return seen
@@ -130,6 +133,48 @@ async def test_a_transaction_that_sqlite_has_ended_is_not_continued(
     await command(read_and_write)
 
 
+class Silent(SimpleNamespace):
+    """A cursor, or a connection, that does nothing: as some drivers do when they are interrupted
+    before the first step of a statement."""
+
+    description, rowcount, lastrowid, arraysize, in_transaction = None, -1, None, 1, False
+    OperationalError = sqlite.in_use().module.OperationalError
+
+    def execute(self, *_: object) -> None: ...
+    def close(self) -> None: ...
+    def fetchall(self) -> list[Any]:
+        return []
+
+    def cursor(self) -> "Silent":
+        return self
+
+
+def test_a_statement_that_was_silently_not_executed_is_an_error() -> None:
+    silent, begun = Silent(), sqlite_turns._Begun(lambda seconds: None)
+    for run in (
+        lambda: sqlite_turns.fetched(silent, "SELECT 1", ()),
+        lambda: sqlite_turns._executed(silent, None, "UPDATE test_books SET pages = ?", [(1,)]),
+        lambda: begun.ensure(silent),
+    ):
+        with pytest.raises(sqlite.in_use().module.OperationalError) as told:
+            run()
+        assert _is_timeout(told.value)
+    assert not begun.has_lock
+
+
+async def test_a_commit_that_was_silently_not_made_is_an_error(
+    database: Database, command: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_: object) -> None: ...
+
+    with monkeypatch.context() as patched:
+        patched.setattr(aiosqlite.Connection, "commit", nothing)
+        with pytest.raises(DatabaseTimedOut):
+            await command(read_and_write)
+    await command(read_and_write)
+    assert await database.reader.scalar(select(func.count()).select_from(Shelf)) == 1
+
+
 async def test_a_cancelled_write_leaves_no_transaction_open(database: Database) -> None:
     """Cancelled at every turn of the event loop, until it comes to its end."""
     turns, was_cancelled = 0, True
@@ -143,7 +188,7 @@ async def test_a_cancelled_write_leaves_no_transaction_open(database: Database) 
         await asyncio.wait({write})
         was_cancelled, turns = write.cancelled(), turns + 1
         with look_into(database.options.file) as other:  # type: ignore[arg-type]
-            await eventually(lambda: _is_free(other))  # noqa: B023
+            await eventually(lambda: _is_free(other))
     pool = pool_of(database.writer)
     await eventually(lambda: pool.checkedout() == 0)
     assert f"Book {turns - 1}" in await titles(database)

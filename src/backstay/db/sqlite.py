@@ -2,28 +2,23 @@
 
 import asyncio
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
-from time import monotonic
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakSet
 
 import aiosqlite
-from sqlalchemy.dialects.sqlite.aiosqlite import (
-    AsyncAdapt_aiosqlite_connection,
-    AsyncAdapt_aiosqlite_cursor,
-    AsyncAdapt_aiosqlite_dbapi,
-)
+from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
+
+from backstay.db.sqlite_turns import Dbapi
 
 MEND = "use a Python with SQLite 3.51.3 or newer, pysqlite3 where it has a wheel, or PostgreSQL"
 """What to do about a SQLite that can corrupt files."""
 _OF_AIOSQLITE = {"__version__", "connect", "Connection", "Cursor"}
 _ROWS_AT_ONCE = 64
-_ENDED = "SQLite has ended the transaction: nothing of it was kept"
 
 Version = tuple[int, ...]
 
@@ -93,128 +88,7 @@ class Sqlite:
         for name in set(aiosqlite.__all__) - _OF_AIOSQLITE:
             setattr(its_own, name, getattr(self.module, name))
         vars(its_own)["connect"] = self.connect
-        return _Dbapi(its_own, self.module)
-
-
-class _Done(NamedTuple):
-    """What is known of a statement that has ended, under the names of PEP 249."""
-
-    description: Any
-    rowcount: int
-    lastrowid: int | None
-    arraysize: int
-
-
-class _Cursor(AsyncAdapt_aiosqlite_cursor):
-    """Executes a statement and fetches its rows in one turn of the connection's thread.
-
-    SQLAlchemy's own takes four: it also opens and closes a cursor there. A turn costs more than most
-    statements. No cursor outlives its turn, so closing needs none.
-    """
-
-    __slots__ = ()
-
-    def _make_new_cursor(self, connection: Any) -> Any:
-        return _Done(None, -1, None, 1)
-
-    def _aenter_cursor(self, cursor: Any) -> Any:
-        return cursor
-
-    async def _execute_async(self, operation: Any, parameters: Any) -> None:
-        await self._turn("execute", operation, () if parameters is None else parameters)
-
-    async def _executemany_async(self, operation: Any, seq_of_parameters: Any) -> None:
-        await self._turn("executemany", operation, seq_of_parameters)
-
-    async def _turn(self, how: str, *given: Any) -> None:
-        driver: Any = self._connection
-        begun = self._adapt_connection.begun  # type: ignore[attr-defined]
-        run = driver._execute(_executed, driver._conn, begun, how, *given)
-        self._cursor, self._rows = await run
-
-    async def _async_soft_close(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self._rows.clear()
-
-
-class _Begun:
-    """A transaction that begins IMMEDIATE with its first statement, in the same turn.
-
-    ``waited`` is called in the connection's thread, with the seconds until it had the lock or gave
-    up.
-    """
-
-    def __init__(self, waited: Callable[[float], None]) -> None:
-        self._waited = waited
-        self.has_lock = False
-
-    def ensure(self, connection: Any) -> None:
-        """Begin it, or see that it still is: SQLite itself ends one whose write it interrupts."""
-        if self.has_lock:
-            if not connection.in_transaction:
-                raise in_use().module.OperationalError(_ENDED)
-            return
-        before = monotonic()
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            self.has_lock = True
-        finally:
-            self._waited(monotonic() - before)
-
-
-def _executed(
-    connection: Any, begun: _Begun | None, how: str, *given: Any
-) -> tuple[_Done, deque[Any]]:
-    if begun is not None:
-        begun.ensure(connection)
-    cursor = connection.cursor()
-    getattr(cursor, how)(*given)
-    rows = deque(cursor.fetchall() if cursor.description else ())
-    return _Done(cursor.description, cursor.rowcount, cursor.lastrowid, cursor.arraysize), rows
-
-
-class Adapted(AsyncAdapt_aiosqlite_connection):
-    """A connection as SQLAlchemy uses it, with fewer turns of its thread.
-
-    It is rolled back only within a transaction: mostly it is at rest by then. One that still
-    executes a statement, because its task was cancelled, is not rolled back but closed.
-    """
-
-    __slots__ = ("begun",)
-    _cursor_cls = _Cursor
-
-    def __init__(self, dbapi: Any, connection: Any) -> None:
-        super().__init__(dbapi, connection)
-        self.begun: _Begun | None = None
-
-    def begin_immediate(self, waited: Callable[[float], None]) -> None:
-        """Begin a transaction, with the lock for writing, before the next statement.
-
-        ``waited`` is called, in the connection's thread, with the seconds until that had the lock,
-        or gave up.
-        """
-        self.begun = _Begun(waited)
-
-    def commit(self) -> None:
-        begun, self.begun = self.begun, None
-        if begun is None:
-            super().commit()
-        elif begun.has_lock:
-            begun.ensure(self._connection)
-            super().commit()
-
-    def rollback(self) -> None:
-        self.begun = None
-        driver: Any = self._connection
-        if driver._connection and driver.in_transaction:
-            super().rollback()
-
-
-class _Dbapi(AsyncAdapt_aiosqlite_dbapi):
-    def connect(self, *arguments: Any, **named: Any) -> Adapted:
-        return Adapted(self, super().connect(*arguments, **named)._connection)
+        return Dbapi(its_own, self.module)
 
 
 @cache
