@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from backstay.core.clock import new_id
 from backstay.core.errors import AppError, DatabaseTimedOut
@@ -24,11 +24,13 @@ from tests.db.conftest import context
 from tests.db.slow_reads import ENDLESS, FIND, SHORT, WAIT, cancelled, title
 from tests.db.tables import TABLES, Book
 from tests.db.test_deadline import Look
+from tests.faults.proxy import wire_to
 from tests.services.postgres_replica import PostgresReplica
 
 pytestmark = pytest.mark.anyio
 
 WHERE = select(func.pg_is_in_recovery().label("is_replica"))
+SLOW = WAIT.add_columns(func.pg_is_in_recovery().label("is_replica"))
 Servers = tuple[PostgresServer, PostgresReplica]
 
 
@@ -70,6 +72,7 @@ async def database(servers: Servers, replica: PostgresReplica) -> AsyncIterator[
         assert await reader_of(database).scalar(WHERE)
         assert await finds(database, 1)
         assert await finds(database, 1, 0.0)
+        await reader_of(database).rows(SLOW, {"title": title(1), "seconds": 0.0})
     yield database
     await database.dispose()
 
@@ -175,25 +178,20 @@ async def test_who_wrote_reads_straight_from_the_primary_until_the_replica_has_i
 
 
 async def test_a_repeated_write_is_refused_also_after_a_promotion(
-    database: Database, servers: Servers
+    database: Database, replica: PostgresReplica
 ) -> None:
     """The replica refuses it as such, and the connection, once the replica is none any more."""
     write = insert(Book).inline().returning(Book.id)
-    with PostgresReplica(servers[0]) as other:
-        url = (database.options.url or "").replace("+asyncpg", "")
-        options = replace(database.options, replica_url=_async(other.url_of(url)))
-        beside = Database(options)
-        await _until_level(beside)
-        for is_promoted in (False, True):
-            if is_promoted:
-                other._sql("SELECT pg_promote()")
-            for number in range(3):
-                with pytest.raises(AppError) as told:
-                    await reader_of(beside).rows(write, book(number + 100))
-                assert "read-only transaction" in str(told.value.__cause__)
-            assert await reader_of(beside).scalar(WHERE) is not is_promoted
-        await rests(beside)
-        await beside.dispose()
+    for is_promoted in (False, True):
+        if is_promoted:
+            replica._sql("SELECT pg_promote()")
+        for number in range(3):
+            with pytest.raises(AppError) as told:
+                await reader_of(database).rows(write, book(number + 100))
+            assert "read-only transaction" in str(told.value.__cause__)
+        assert await reader_of(database).scalar(WHERE) is not is_promoted
+    await rests(database)
+    replica.stop()
 
 
 async def test_a_read_over_its_time_is_neither_repeated_nor_held_against_the_replica(
@@ -203,14 +201,14 @@ async def test_a_read_over_its_time_is_neither_repeated_nor_held_against_the_rep
     for _ in range(3):
         with pytest.raises(DatabaseTimedOut):
             await reader_of(hurried).rows(ENDLESS)
-    assert pool_of(hurried.read_engine).open == 0
+    assert pool_of(hurried.read_engine).open == 0  # the primary was not asked
     assert await reader_of(hurried).scalar(WHERE)
     assert replicas(hurried).open == 1  # it is still the first connection
     await hurried.dispose()
 
 
 async def test_a_read_on_the_replica_can_be_cancelled_at_any_moment(
-    database: Database, on_replica: "asyncpg.Connection[asyncpg.Record]"
+    database: Database,
 ) -> None:
     turns, was_cancelled = 0, True
     while was_cancelled:
@@ -229,11 +227,10 @@ async def test_a_read_on_the_replica_can_be_cancelled_at_any_moment(
 async def test_a_read_whose_session_ends_is_made_again_on_the_replica(
     database: Database, on_replica: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    read = asyncio.create_task(reader_of(database).rows(WAIT, {"title": title(1), "seconds": 1.0}))
+    read = asyncio.create_task(reader_of(database).rows(SLOW, {"title": title(1), "seconds": 1.0}))
     await eventually(lambda: on_replica.fetchval(f"SELECT count(*) {SLEEPS}"))
     await on_replica.execute(f"SELECT pg_terminate_backend(pid) {SLEEPS}")
-    assert len(await read) == 1
-    assert pool_of(database.read_engine).open == 0
+    assert [row.is_replica for row in await read] == [True]
     await rests(database)
 
 
@@ -248,35 +245,42 @@ async def test_a_read_that_conflicts_with_replay_is_served_by_the_primary(
     async with database.writer.begin() as connection:
         await connection.exec_driver_sql("ALTER TABLE test_books ADD COLUMN new text")
 
-    async def is_over() -> bool:
-        return not await on_replica.fetchval(f"SELECT count(*) {SLEEPS}")
+    async def is_on_primary() -> bool:
+        ((sleeping,),) = await database.write(text(f"SELECT count(*) {SLEEPS}"))
+        return bool(sleeping)
 
-    await eventually(is_over)
-    assert not read.done()
-    assert pool_of(database.read_engine).open == 1
+    await eventually(is_on_primary)
+    assert not await on_replica.fetchval(f"SELECT count(*) {SLEEPS}")
     assert await cancelled(read)
     await rests(database)
 
 
-async def test_a_replica_that_is_killed_is_used_again_once_it_is_back(
-    database: Database,
-    replica: PostgresReplica,
-    on_replica: "asyncpg.Connection[asyncpg.Record]",
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_read_is_served_by_the_primary_when_the_replica_is_killed(
+    database: Database, replica: PostgresReplica, on_replica: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    monkeypatch.setattr(reading, "REST_SECONDS", 0.0)
-    read = asyncio.create_task(finds(database, 1, 1.0))
+    read = asyncio.create_task(reader_of(database).rows(SLOW, {"title": title(1), "seconds": 1.0}))
     await eventually(lambda: on_replica.fetchval(f"SELECT count(*) {SLEEPS}"))
     replica.stop()
-    assert await read
+    assert [row.is_replica for row in await read] == [False]
     for number in range(5):
         assert await finds(database, number)
-    assert await reader_of(database).scalar(WHERE) is False
-    replica.start()
-
-    async def is_back() -> bool:
-        return bool(await reader_of(database).scalar(WHERE))
-
-    await eventually(is_back)
-    assert await asyncio.gather(*(finds(database, number) for number in range(8))) == [True] * 8
     await rests(database)
+
+
+async def test_a_replica_that_was_away_is_used_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "REST_SECONDS", 0.0)
+    async with wire_to(database.options.replica_url or "") as (wire, _):
+        behind = Database(replace(database.options, replica_url=wire.url))
+        for _ in range(3):
+            assert await reader_of(behind).scalar(WHERE) is True
+        async with wire.gone():
+            for _ in range(3):
+                assert await reader_of(behind).scalar(WHERE) is False
+        for _ in range(3):
+            assert await reader_of(behind).scalar(WHERE) is True
+        found = await asyncio.gather(*(finds(behind, number) for number in range(8)))
+        assert found == [True] * 8
+        await rests(behind)
+        await behind.dispose()
