@@ -139,7 +139,7 @@ async def test_reads_go_on_after_the_pooler_has_restarted(
     await rests(database)
 
 
-async def test_a_read_that_a_restart_hits_is_made_again_or_503(
+async def test_a_read_hit_by_a_restart_is_repeated_or_503(
     database: Database, pooler: PgBouncer, other: Other
 ) -> None:
     for restarts in (True, False):
@@ -168,7 +168,7 @@ async def test_sessions_that_end_behind_the_pooler_are_replaced(
         await rests(database)
 
 
-async def test_a_read_whose_session_ends_behind_the_pooler_is_made_again(
+async def test_a_read_whose_session_ends_behind_the_pooler_is_repeated(
     database: Database, other: Other
 ) -> None:
     read = asyncio.create_task(finds(database, 1, LONG))
@@ -207,7 +207,7 @@ async def test_a_read_over_its_time_ends_behind_the_pooler(
     await hurried.dispose()
 
 
-async def test_a_read_can_be_cancelled_at_any_moment_behind_the_pooler(
+async def test_a_pooled_read_can_be_cancelled_at_any_moment(
     database: Database, other: Other
 ) -> None:
     turns, was_cancelled = 0, True

@@ -155,7 +155,7 @@ async def test_a_repeated_read_goes_straight_to_the_replica(
     assert run_by_sqlalchemy == {"replica": [], "primary": []}
 
 
-async def test_who_wrote_reads_straight_from_the_primary_until_the_replica_has_it(
+async def test_who_wrote_reads_from_the_primary_until_the_replica_follows(
     database: Database, replica: PostgresReplica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "LOOK_SECONDS", 0)
@@ -194,7 +194,7 @@ async def test_a_repeated_write_is_refused_also_after_a_promotion(
     replica.stop()
 
 
-async def test_a_read_over_its_time_is_neither_repeated_nor_held_against_the_replica(
+async def test_a_read_over_its_time_is_not_repeated(
     database: Database,
 ) -> None:
     hurried = Database(replace(database.options, read_timeout=0.3))
@@ -207,7 +207,7 @@ async def test_a_read_over_its_time_is_neither_repeated_nor_held_against_the_rep
     await hurried.dispose()
 
 
-async def test_a_read_on_the_replica_can_be_cancelled_at_any_moment(
+async def test_a_read_there_can_be_cancelled_at_any_moment(
     database: Database,
 ) -> None:
     turns, was_cancelled = 0, True
@@ -224,7 +224,7 @@ async def test_a_read_on_the_replica_can_be_cancelled_at_any_moment(
     assert await reader_of(database).scalar(WHERE)
 
 
-async def test_a_read_whose_session_ends_is_made_again_on_the_replica(
+async def test_a_read_whose_session_ends_is_repeated_there(
     database: Database, on_replica: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     read = asyncio.create_task(reader_of(database).rows(SLOW, {"title": title(1), "seconds": 1.0}))
@@ -234,7 +234,7 @@ async def test_a_read_whose_session_ends_is_made_again_on_the_replica(
     await rests(database)
 
 
-async def test_a_read_that_conflicts_with_replay_is_served_by_the_primary(
+async def test_a_read_that_conflicts_with_replay_goes_to_the_primary(
     database: Database, replica: PostgresReplica, on_replica: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     """The replica ends whoever reads what it has to replay (PostgreSQL manual, 27.4.2)."""
@@ -255,7 +255,7 @@ async def test_a_read_that_conflicts_with_replay_is_served_by_the_primary(
     await rests(database)
 
 
-async def test_a_read_is_served_by_the_primary_when_the_replica_is_killed(
+async def test_a_read_on_a_killed_replica_goes_to_the_primary(
     database: Database, replica: PostgresReplica, on_replica: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     read = asyncio.create_task(reader_of(database).rows(SLOW, {"title": title(1), "seconds": 1.0}))

@@ -165,10 +165,14 @@ def test_a_statement_that_was_silently_not_executed_is_an_error() -> None:
 async def test_a_commit_that_was_silently_not_made_is_an_error(
     database: Database, command: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def nothing(_: object) -> None: ...
+    execute = sqlite_turns._execute
+
+    def unless_commit(connection: Any, cursor: Any, sql: str, values: Any) -> None:
+        if sql != "COMMIT":
+            execute(connection, cursor, sql, values)
 
     with monkeypatch.context() as patched:
-        patched.setattr(aiosqlite.Connection, "commit", nothing)
+        patched.setattr(sqlite_turns, "_execute", unless_commit)
         with pytest.raises(DatabaseTimedOut):
             await command(read_and_write)
     await command(read_and_write)

@@ -151,15 +151,13 @@ class Adapted(AsyncAdapt_aiosqlite_connection):
         self.begun = _Begun(waited)
 
     def commit(self) -> None:
-        begun, self.begun = self.begun, None
-        if begun is None:
-            super().commit()
-        elif begun.has_lock:
-            driver: Any = self._connection
-            begun.ensure(driver._conn)
-            super().commit()
+        driver: Any = self._connection
+        has_lock = self.begun is not None and self.begun.has_lock
+        if driver._connection and (has_lock or driver.in_transaction):
+            self.cursor().execute("COMMIT")
             if driver.in_transaction:
                 raise _interrupted(driver._conn)
+        self.begun = None
 
     def rollback(self) -> None:
         self.begun = None
