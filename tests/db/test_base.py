@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import BigInteger, Boolean, Integer, SmallInteger, String
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
-from backstay.db.base import fits
+from backstay.db.base import UtcDateTime, fits
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,22 @@ def test_a_value_outside_its_column_type_is_recognised(
     value: Any, column_type: TypeEngine[Any], is_comparable: bool
 ) -> None:
     assert fits(value, column_type) is is_comparable
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-30 13:41:49.123456", datetime(2026, 11, 30, 13, 41, 49, 123456, UTC)),
+        ("2026-11-30 13:41:49", datetime(2026, 11, 30, 13, 41, 49, tzinfo=UTC)),
+        ("2026-11-30T13:41:49Z", datetime(2026, 11, 30, 13, 41, 49, tzinfo=UTC)),
+        ("2026-11-30 15:41:49+02:00", datetime(2026, 11, 30, 13, 41, 49, tzinfo=UTC)),
+        ("2026-11-30", datetime(2026, 11, 30, tzinfo=UTC)),
+        (None, None),
+    ],
+)
+def test_moments_of_sqlite_are_read_in_utc(text: str | None, moment: datetime | None) -> None:
+    """Those of other programs, too, which may write a day or a zone."""
+    read = UtcDateTime().result_processor(sqlite.dialect(), None)
+    found = read(text)
+    assert found == moment
+    assert found is None or found.tzinfo is UTC

@@ -225,8 +225,8 @@ async def test_waiting_too_long_for_the_migration_lock_is_an_error(
     await migrate.upgrade(options, "+1")
     other = writer_engine(options)
     async with other.begin() as connection:
-        if not options.is_sqlite:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({transaction.LOCK})"))
+        lock = "1" if options.is_sqlite else f"pg_advisory_xact_lock({transaction.LOCK})"
+        await connection.execute(text(f"SELECT {lock}"))
         with pytest.raises(MigrationError, match="Somebody else"):
             await migrate.upgrade(options)
     await other.dispose()

@@ -23,7 +23,7 @@ REFUSAL = {
     ],
     "postgresql": [
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = '23503'; END $$",
+        " $$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = '{state}'; END $$",
         "CREATE CONSTRAINT TRIGGER refuse_{table} AFTER {event} ON {table}"
         " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
     ],
@@ -33,13 +33,14 @@ REFUSAL = {
 class FailingCommit:
     """Makes every commit fail that inserts into (or updates) a table: at COMMIT, not before."""
 
-    def __init__(self, backstay: Backstay, kind: str) -> None:
+    def __init__(self, backstay: Backstay, kind: str, state: str = "23503") -> None:
         self._backstay = backstay
         self._kind = kind
+        self._state = state
 
     async def on(self, table: str, event: str = "INSERT") -> None:
         for statement in REFUSAL[self._kind]:
-            sql = statement.format(table=table, event=event)
+            sql = statement.format(table=table, event=event, state=self._state)
             await execute(self._backstay, text(sql))
 
     async def off(self, table: str) -> None:
@@ -72,6 +73,17 @@ async def test_a_creation_that_cannot_be_saved_is_no_creation(
     await refusal.off("items")
     assert (await running.create("Octant")).status_code == 201
     assert await running.titles() == ["Octant"]
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_a_commit_that_was_ended_may_be_tried_again(running: Running) -> None:
+    """By an operator, or by its timeout: the state is that of a cancelled statement."""
+    path = (await running.create()).headers["location"]
+    await FailingCommit(running.backstay, "postgresql", "57014").on("items", "UPDATE")
+    answer = await running.client.delete(path)
+    assert problem(answer, 503, "db_timeout")
+    assert answer.headers["Retry-After"] == "1"
+    assert await running.titles() == ["Sextant"]
 
 
 async def test_a_change_that_cannot_be_saved_is_no_change(

@@ -30,10 +30,15 @@ default_pool_size = {size}
 
 
 class PgBouncer:
-    """Lets the clients of one database share ``size`` sessions of it, by transactions."""
+    """Lets the clients of one database share ``size`` sessions of it, by transactions.
+
+    Where it is not installed, the test is skipped, or fails if CI=true.
+    """
 
     def __init__(self, url: str, size: int = 1) -> None:
         if PROGRAM is None:
+            if os.environ.get("CI", "").lower() in {"1", "true"}:
+                raise RuntimeError("pgbouncer is not installed: `apt-get install pgbouncer`")
             pytest.skip("pgbouncer is not installed")
         self._server, self._size = urlsplit(url), size
 
@@ -56,17 +61,24 @@ class PgBouncer:
         )
         for path in (self._folder, file):
             os.chown(path, uid if uid is not None else -1, -1)
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [str(PROGRAM), str(file)], stdout=log, stderr=log, user=uid
-            )
-        until(self._listens)
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        """Start it, at the same address as before."""
+        command = [str(PROGRAM), str(self._folder / "pgbouncer.ini")]
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, user=_owner())
+        until(self._listens)
+
+    def stop(self) -> None:
+        """Kill it: clients lose their connections, and servers theirs."""
         self._process.kill()
         self._process.wait(LIMIT)
-        shutil.rmtree(self._folder)
 
     @property
     def url(self) -> str:

@@ -21,6 +21,7 @@ from backstay.core.context import Write
 from backstay.db.plain import Parameters, PlainStatement, Rows, joined
 from backstay.db.pool import SharedPool, pool_of
 from backstay.db.sight import Overtaken
+from backstay.db.sqlite_turns import fetched
 
 Guard = Callable[[Any], AbstractContextManager[None]]
 """Makes the context in which the driver's connection runs a statement, such as its deadline."""
@@ -195,5 +196,5 @@ async def _from_postgres(driver: Any, sql: str, values: Sequence[Any]) -> Sequen
 
 
 async def _from_sqlite(driver: Any, sql: str, values: Sequence[Any]) -> Sequence[Any]:
-    records: Sequence[Any] = await driver.execute_fetchall(sql, values)
+    records: Sequence[Any] = await driver._execute(fetched, driver._conn, sql, values)
     return records

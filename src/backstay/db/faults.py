@@ -206,7 +206,7 @@ def unstorable() -> Invalid:
 def commit_failed(error: BaseException) -> AppError:
     """The error for a transaction that could not be committed: nothing of it was kept."""
     translated = translate(error)
-    if isinstance(translated, DatabaseUnavailable):
+    if isinstance(translated, DatabaseUnavailable | DatabaseTimedOut):
         return translated
     return DatabaseFailed("The change could not be saved; nothing of it was kept.")
 

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 import aiosqlite
 
-from backstay.db.sqlite_cursor import Dbapi
+from backstay.db.sqlite_turns import Dbapi
 
 MEND = "use a Python with SQLite 3.51.3 or newer, pysqlite3 where it has a wheel, or PostgreSQL"
 """What to do about a SQLite that can corrupt files."""

@@ -49,16 +49,14 @@ def begin_immediate(writer: Engine, waited: Callable[[float], None]) -> None:
     """Let the transactions of SQLite's writer begin IMMEDIATE, with the lock for writing.
 
     Otherwise one that reads before it writes could fail, or undo another's update. ``waited`` is
-    called with the seconds until each had the lock, which other processes may hold, or gave up.
+    called with the seconds until each had the lock, which other processes may hold, or gave up: in
+    the thread of the connection.
     """
 
     @event.listens_for(writer, "begin")
     def begin(connection: Connection) -> None:
-        begun = monotonic()
-        try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        finally:
-            waited(monotonic() - begun)
+        adapted: Any = connection.connection.dbapi_connection
+        adapted.begin_immediate(waited)
 
 
 class Watch:

@@ -83,8 +83,9 @@ class LogFiles:
         stopping = False
         while not stopping:
             self._has_lines.wait()
-            self._has_lines.clear()  # before looking: a stop sets it again
-            stopping = self._stopping.wait(PAUSE)
+            self._stopping.wait(PAUSE)
+            self._has_lines.clear()
+            stopping = self._stopping.is_set()  # after that: `stop` sets it before `_has_lines`
             for name, file in files.items():
                 lines = self._lines[name]
                 while lines:
