@@ -21,8 +21,8 @@ from backstay.features import STANDARD
 from backstay.testing import settings_with
 from tests.architecture.tree import PACKAGE, copy_of_project, plant, sources
 
-COMMITTER = Path("db/transaction.py"), "_finish"
-"""The file of the transaction step, and its last function."""
+STEP, COMMITTERS = Path("db/transaction.py"), {"_finish", "_finish_group"}
+"""The file of the transaction step, and its last functions: for one command, and for several."""
 MIGRATING = Path("db/migrations/transaction.py")
 """Migrations begin and commit on a connection of their own, since some run in no transaction."""
 OWN_CONNECTIONS = {Path("db/database.py"), MIGRATING, Path("cli/backups.py")}
@@ -49,7 +49,7 @@ def commit_faults(package: Path) -> Iterator[str]:
 
 
 def _is_committer(file: Path, node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef) and (file, node.name) == COMMITTER
+    return isinstance(node, ast.FunctionDef) and file == STEP and node.name in COMMITTERS
 
 
 def test_only_the_transaction_step_commits() -> None:

@@ -10,12 +10,10 @@ import structlog
 from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.background import in_background
 from backstay.core.context import Guard, Write
-from backstay.db.session import Transaction
 
 log = structlog.get_logger("backstay.transaction")
 
@@ -49,11 +47,11 @@ class GroupCommit:
     A lone command waits for nobody: only those that end while a commit is under way share the next
     one. None is committed before its statements are. A guard whose row another transaction has
     locked is left out, and after an error nothing is written, so that no command waits or fails
-    because of another. ``finish`` commits the session that has written a group.
+    because of another. ``finish`` commits what a group has written.
     """
 
-    def __init__(self, engine: AsyncEngine, finish: Callable[[Session], None]) -> None:
-        self._engine, self._finish = engine, finish
+    def __init__(self, engine: AsyncEngine, finish: Callable[[Connection], None]) -> None:
+        self._engine, self._finish = engine.sync_engine, finish
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._ending: list[_Ending] = []
         self._committing: asyncio.Task[None] | None = None
@@ -105,8 +103,7 @@ class GroupCommit:
 
     def _write(self, group: Sequence[_Ending]) -> Collection[Any]:
         """Write and commit what may be, and return the keys of the guards that held."""
-        with Transaction(self._engine).sync_session as session:
-            connection = session.connection()
+        with self._engine.connect() as connection:
             held = _held(connection, [each.guard for each in group if each.guard is not None])
             rows = defaultdict[Any, list[Mapping[str, Any]]](list)
             for each in group:
@@ -114,7 +111,7 @@ class GroupCommit:
                     rows[statement].append(parameters)
             for statement, many in rows.items():
                 connection.execute(statement, many)
-            self._finish(session)
+            self._finish(connection)
             return held
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
@@ -42,7 +43,7 @@ class Transactions:
 
     def __init__(self, database: Database, channel: PrincipalChannel, clock: Clock) -> None:
         self._database, self._channel, self._clock = database, channel, clock
-        self._together = GroupCommit(database.writer, _finish)
+        self._together = GroupCommit(database.writer, _finish_group)
         self._lock_first: set[type[Message[Any]]] = set()
 
     def transaction(self, message: type[Message[Any]], call_next: Next) -> Next:
@@ -168,3 +169,12 @@ def _finish(session: Session, writes: Sequence[Write] = (), guard: Guard | None 
         session.invalidate()
         raise commit_failed(error) from error
     session.close()
+
+
+def _finish_group(connection: Connection) -> None:
+    """Commit what several commands have written that never used a session."""
+    try:
+        connection.commit()
+    except SQLAlchemyError as error:
+        connection.invalidate()  # as above
+        raise commit_failed(error) from error
