@@ -15,7 +15,7 @@ from backstay.core.errors import AppError
 from backstay.db.database import Database
 from backstay.db.group_commit import GroupCommit
 from backstay.db.session import Transaction
-from backstay.db.transaction import _finish
+from backstay.db.transaction import _finish_group
 from tests.db.conftest import Commands
 from tests.db.tables import Book, TitleTaken
 
@@ -49,7 +49,7 @@ def commits(database: Database) -> Iterator[list[Any]]:
 
 
 async def test_commands_that_end_together_share_a_commit(database: Database) -> None:
-    together = GroupCommit(database.writer, _finish)
+    together = GroupCommit(database.writer, _finish_group)
     with commits(database) as seen:
         ends = [together([a_book(str(number))], None) for number in range(10)]
         assert await asyncio.gather(*ends) == [True] * 10
@@ -58,7 +58,7 @@ async def test_commands_that_end_together_share_a_commit(database: Database) -> 
 
 
 async def test_after_a_fault_nothing_of_the_group_is_written(database: Database) -> None:
-    together = GroupCommit(database.writer, _finish)
+    together = GroupCommit(database.writer, _finish_group)
     ends = [together([a_book(title)], None) for title in ("a", "b", "b")]
     assert await asyncio.gather(*ends) == [False] * 3
     assert await count(database) == 0
@@ -79,7 +79,7 @@ async def test_a_failing_command_harms_none_that_ends_with_it(
 
 
 async def test_a_failed_commit_fails_all_and_keeps_nothing(database: Database) -> None:
-    together = GroupCommit(database.writer, _finish)
+    together = GroupCommit(database.writer, _finish_group)
 
     def fail(_: object) -> None:
         raise OperationalError("COMMIT", None, Exception("it cannot"))
