@@ -13,7 +13,7 @@ from backstay.core.clock import new_id
 from backstay.core.context import Guard
 from backstay.core.jobs import JobRun
 from backstay.db.group_commit import GroupCommit
-from backstay.db.transaction import _finish
+from backstay.db.transaction import _finish_group
 from backstay.jobs import ahead
 from backstay.jobs.ahead import Ahead
 from backstay.jobs.statements import END, HELD
@@ -137,7 +137,7 @@ async def test_a_group_leaves_out_runs_taken_over(ships: Backstay, captain: User
     await ships.worker_context.outbox.store.claim(None, 2, lease=60.0)
     await execute(ships, update(Job).where(Job.id == ids[0]).values(attempts=2))
     values = dict.fromkeys(("percent", "text", "outcome", "code", "sentence"))
-    together = GroupCommit(ships.database.writer, _finish)
+    together = GroupCommit(ships.database.writer, _finish_group)
     ends = []
     for each in ids:
         change = {"run_id": each, "attempt": 1, "end": "succeeded"} | values
