@@ -2,13 +2,18 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import BigInteger, Boolean, Integer, SmallInteger, String
+from sqlalchemy import BigInteger, Boolean, Integer, SmallInteger, String, select
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import aiosqlite
 from sqlalchemy.types import TypeEngine
 
+from backstay.core.clock import new_id
 from backstay.db.base import UtcDateTime, fits
+from backstay.db.plain import PlainStatement
+from tests.db.tables import Book
 
 
 @pytest.mark.parametrize(
@@ -49,3 +54,17 @@ def test_moments_of_sqlite_are_read_in_utc(text: str | None, moment: datetime | 
     found = read(text)
     assert found == moment
     assert found is None or found.tzinfo is UTC
+
+
+def test_ids_are_read_however_they_are_written() -> None:
+    plain = PlainStatement.of(select(Book.id), aiosqlite.dialect(), None)
+    assert plain is not None
+    found = new_id()
+    rows = plain.rows([(text,) for text in (found.hex, str(found), f"{{{found}}}", None)])
+    assert [id_ for (id_,) in rows] == [found, found, found, None]
+    assert [type(id_) for (id_,) in rows] == [UUID, UUID, UUID, type(None)]
+    assert {(hash(id_), str(id_), id_.is_safe) for (id_,) in rows[:3]} == {
+        (hash(found), str(found), found.is_safe)
+    }
+    with pytest.raises(ValueError, match="badly formed"):
+        plain.rows([("not an id",)])

@@ -264,21 +264,6 @@ async def test_a_statement_is_plain_only_if_its_sql_is_complete(database: Databa
     }
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_ids_are_read_however_they_are_written(database: Database) -> None:
-    plain = PlainStatement.of(select(Book.id), database.read_engine.dialect, None)
-    assert plain is not None
-    found = new_id()
-    rows = plain.rows([(text,) for text in (found.hex, str(found), f"{{{found}}}", None)])
-    assert [id_ for (id_,) in rows] == [found, found, found, None]
-    assert [type(id_) for (id_,) in rows] == [UUID, UUID, UUID, type(None)]
-    assert {(hash(id_), str(id_), id_.is_safe) for (id_,) in rows[:3]} == {
-        (hash(found), str(found), found.is_safe)
-    }
-    with pytest.raises(ValueError, match="badly formed"):
-        plain.rows([("not an id",)])
-
-
 def _is_at_rest(pool: SharedPool) -> bool:
     return pool.checkedout() == 0 and pool.open == len(pool.idle)
 

@@ -104,7 +104,7 @@ class Transaction(AsyncSession):
         """Whether rows that were read without a lock had to be locked all the same."""
         return self._is_made and "locked_late" in self.info
 
-    def stamp(self) -> tuple[datetime, UUID | None]:
+    def _stamp(self) -> tuple[datetime, UUID | None]:
         """The time and the author for the rows that are changed now."""
         return self._stamps.get("clock", utc_now)(), self._stamps.get("author")
 
@@ -121,7 +121,7 @@ class Transaction(AsyncSession):
         seen = {id(each.row): each for each in self.seen}
         found = [seen.get(id(row)) for row in changed]
         known = self.identity_map if self._is_made else None
-        return all(each and each.take_changes(*self.stamp(), known) for each in found)
+        return all(each and each.take_changes(*self._stamp(), known) for each in found)
 
     async def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Write what is pending and what has changed; changes of seen rows wait for the commit."""
@@ -185,7 +185,7 @@ class Transaction(AsyncSession):
         statement, defaults = _insert_of(type(row))
         given = vars(row)
         if isinstance(row, Entity):
-            row.stamp(*self.stamp())
+            row.stamp(*self._stamp())
             given["version"] = 1
         for name, default in defaults:
             if name not in given:
@@ -216,7 +216,7 @@ class Transaction(AsyncSession):
         """
         stamps: dict[str, Any] = {}
         if issubclass(entity, Entity):
-            now, author = self.stamp()
+            now, author = self._stamp()
             stamps = {"version": entity.version + 1, "updated_at": now, "updated_by": author}
         return await self._affected(update(entity).where(predicate, *more).values(stamps | values))
 

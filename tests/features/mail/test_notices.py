@@ -186,7 +186,7 @@ async def test_only_the_most_recently_used_devices_are_remembered(
     clock: FrozenClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(devices, "MOST", 4)
+    monkeypatch.setattr(devices, "MOST_DEVICES", 4)
     person = await login()
 
     async def news_of(agent: str) -> int:
