@@ -1,5 +1,6 @@
 """Stores answers to commands with an ``Idempotency-Key``, so that a retry gets the same answer."""
 
+from collections.abc import Awaitable
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from backstay.core.bus import Next
 from backstay.core.context import Context
 from backstay.core.errors import AppError, Conflict, Refusal
-from backstay.core.idempotency import KEPT, Replayed
+from backstay.core.idempotency import KEPT, IdempotencyKey, Replayed
 from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock
 from backstay.core.representation import Representation
@@ -57,10 +58,7 @@ class Idempotency:
         if not (issubclass(message, Command) and message.takes_key()):
             return call_next
 
-        async def run(context: Context) -> Any:
-            key = _key(context)
-            if key is None:
-                return await call_next(context)
+        async def alone(key: bytes, context: Context) -> Any:
             if key in self._under_way:
                 return _in_use()
             self._under_way.add(key)
@@ -68,6 +66,10 @@ class Idempotency:
                 return await call_next(context)
             finally:
                 self._under_way.discard(key)
+
+        def run(context: Context) -> Awaitable[Any]:
+            key = _key(context)
+            return call_next(context) if key is None else alone(key, context)
 
         return run
 
@@ -81,10 +83,7 @@ class Idempotency:
         if not (issubclass(message, Command) and message.takes_key()):
             return call_next
 
-        async def run(context: Context) -> Any:
-            key, given = _key(context), context.origin.idempotency
-            if key is None or given is None:
-                return await call_next(context)
+        async def once(key: bytes, given: IdempotencyKey, context: Context) -> Any:
             session: Transaction = context.unit.transaction
             if not self._database.options.is_sqlite and not await _lock(session, key):
                 return _in_use()
@@ -107,6 +106,12 @@ class Idempotency:
             }
             await session.execute(insert(StoredAnswer).inline(), answer)
             return result
+
+        def run(context: Context) -> Awaitable[Any]:
+            key, given = _key(context), context.origin.idempotency
+            if key is None or given is None:
+                return call_next(context)
+            return once(key, given, context)
 
         return run
 

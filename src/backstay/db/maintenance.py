@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from math import ceil, inf
 
@@ -204,10 +204,8 @@ class MaintenanceMode:
             return call_next
         takes_key = message.takes_key()
 
-        async def run(context: Context) -> object:
+        async def ask(context: Context) -> object:
             origin = context.origin
-            if self._found is None and self._is_fresh():
-                return await call_next(context)
             if not origin.is_request or _is_part_of_command(context):
                 return await call_next(context)
             found = await self.current()
@@ -216,6 +214,10 @@ class MaintenanceMode:
                 return await call_next(context)
             headers = {"Retry-After": str(self.retry_after())}
             raise UnderMaintenance(found.reason, headers=headers)
+
+        def run(context: Context) -> Awaitable[object]:
+            is_off = self._found is None and self._is_fresh()
+            return call_next(context) if is_off else ask(context)
 
         return run
 

@@ -1,6 +1,7 @@
 """The pipeline step that marks a job as done in the transaction of its command."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import structlog
@@ -28,10 +29,7 @@ def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
     if not issubclass(message, Command):
         return call_next
 
-    async def run(context: Context) -> Any:
-        job = context.origin.job
-        if job is None or context.is_nested:
-            return await call_next(context)
+    async def finish(job: JobRun, context: Context) -> Any:
         result = await _in_time(context, call_next, message.job_timeout)
         context.unit.guard = Guard(
             (END, {"run_id": job.id, "attempt": job.attempt} | _end(job, result)),
@@ -40,6 +38,10 @@ def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
             asyncio.CancelledError("another worker has taken the job over"),
         )
         return result
+
+    def run(context: Context) -> Awaitable[Any]:
+        job = context.origin.job
+        return call_next(context) if job is None or context.is_nested else finish(job, context)
 
     return run
 

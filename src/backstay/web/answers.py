@@ -25,7 +25,7 @@ from backstay.core.representation import (
     Representation,
 )
 from backstay.web.headers import Field
-from backstay.web.request import JSON, fields_of, lines_of
+from backstay.web.request import JSON, body_of, fields_of, lines_of
 from backstay.web.route_spec import RouteSpec
 from backstay.web.state import edge_of, sender_of
 
@@ -63,7 +63,7 @@ async def answer(request: Request, spec: RouteSpec, message: Message[Any], prefi
         response = _tagged(request, kept, spec.status, fields, given)
         if spec.location is not None:
             location = spec.location.format_map(from_json(kept.body))
-            response.headers["Location"] = prefix + location
+            response.raw_headers.append((b"location", (prefix + location).encode("latin-1")))
     if isinstance(result, Replayed):
         response.headers["Idempotent-Replayed"] = "true"
     return response
@@ -197,7 +197,7 @@ async def _key_of(request: Request, spec: RouteSpec) -> IdempotencyKey | None:
     value = values[0].strip()
     if len(values) > 1 or not _KEY.fullmatch(value):
         raise BadRequest("Idempotency-Key must be sent once, with 1 to 255 printable characters.")
-    body = b"" if spec.upload else await request.body()
+    body = b"" if spec.upload else await body_of(request)
     said = [sorted(request.query_params.multi_items()), from_json(body) if body else None]
     fingerprint = blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=32).digest()
     return IdempotencyKey(value, f"{request.method} {request.scope['path']}", fingerprint)

@@ -24,7 +24,7 @@ from backstay.core.messages import Message
 from backstay.core.permissions import Source
 from backstay.core.uploads import Upload, upload_fields
 from backstay.core.validation import MOST_FAULTS, validated
-from backstay.web.request import fields_of
+from backstay.web.request import body_of, fields_of
 
 TEXT_OR_JOINT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,:]', re.DOTALL)
 """A JSON string, or a comma or colon outside of strings. A string without an end matches, too, so
@@ -105,12 +105,12 @@ class Parameters:
             Invalid: one of these parts, or the message as a whole, is not valid.
         """
         if self.has_body:
-            given = await request.body() or (b"" if self.needs_body else b"{}")
+            given = await body_of(request) or (b"" if self.needs_body else b"{}")
             check_extent(given, self._message.body_values)
             body = validated(partial(self._body.model_validate_json, extra="forbid"), given, "body")
             if isinstance(body, self._message):
                 return body
-        elif upload is None and _announces_content(request) and await request.body():
+        elif upload is None and _announces_content(request) and await body_of(request):
             raise Invalid("This route takes no body.")
         elif (known := self._known.get(request.scope["query_string"])) is not None:
             return known

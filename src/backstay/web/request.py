@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from os import urandom
 
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
 from backstay.core.addresses import Address, Network, parse_address
@@ -21,7 +22,7 @@ URI_BYTES = 32_768
 """The most bytes of path and query together: enough for a filter with a hundred addresses."""
 QUERY_PARAMETERS = 200
 """The most parameters of a query."""
-_BODY_BYTES = "backstay.body_bytes"
+_BODY, _BODY_BYTES = "backstay.body", "backstay.body_bytes"
 _FIELDS = "backstay.fields"
 _HOST = re.compile(rb"(?:[\w.~!$&'()*+;=%-]+|\[[\w:.~%-]+\])(?::[0-9]*)?", re.ASCII)
 _PORT = re.compile(r":[0-9]*$")
@@ -186,6 +187,25 @@ def check_uri(scope: Scope) -> None:
         raise _UriTooLong(f"Path and query may have {URI_BYTES} bytes.")
     if query.count(b"&") >= QUERY_PARAMETERS:
         raise Invalid(f"The query may have {QUERY_PARAMETERS} parameters.")
+
+
+async def body_of(request: Request) -> bytes:
+    """The whole body of a request, as `Request.body`; most come in one message.
+
+    Raises:
+        ClientDisconnect: the client went before its end.
+    """
+    body: bytes | None = request.scope.get(_BODY)
+    if body is None:
+        parts, is_complete = [], False
+        while not is_complete:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            parts.append(message.get("body", b""))
+            is_complete = not message.get("more_body", False)
+        body = request.scope[_BODY] = b"".join(parts)
+    return body
 
 
 def check_length(scope: Scope, most: int) -> None:
