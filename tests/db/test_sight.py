@@ -17,7 +17,7 @@ from backstay.db.sight import Sight
 from tests.db.conftest import Commands
 from tests.db.tables import Book, Shelf, TitleTaken
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["postgresql"])]
+pytestmark = pytest.mark.anyio
 
 BOOKS = Sight(Book)
 BY_ID = BOOKS.select.where(Book.id == bindparam("id"))
@@ -30,6 +30,7 @@ class Shop:
     def __init__(self, database: Database, command: Commands) -> None:
         self.database, self.command = database, command
         self.runs, self.checkouts = 0, 0
+        self.is_sqlite = database.options.is_sqlite
         self.id = new_id()
         event.listen(database.writer.sync_engine, "checkout", self._count)
 
@@ -96,7 +97,7 @@ async def test_a_change_needs_no_transaction_of_its_own(shop: Shop) -> None:
         assert (row.pages, row.copies) == (7 + shop.runs, 3)
         assert row.version == before.version + 1 + (shop.runs == 1)
         assert row.updated_at > before.updated_at
-    assert (shop.runs, shop.checkouts) == (2, 0)
+    assert (shop.runs, shop.checkouts) == (2, int(shop.is_sqlite))  # that of the shared commit
     assert await shop.database.reader.scalar(select(func.count()).select_from(Shelf)) == 2
 
 
@@ -124,7 +125,8 @@ async def test_an_overtaken_command_runs_again_with_the_lock(
     before = await shop.row()
     await shop(change)
     row = await shop.row()
-    assert shop.runs == 2
+    is_same = shop.is_sqlite and "title" in values  # there it is compared by what it holds
+    assert shop.runs == 2 - is_same
     assert row.pages == values.get("pages", before.pages) + 1
     assert row.copies == values.get("copies", before.copies)
     assert await shop.database.reader.scalar(select(func.count()).select_from(Shelf)) == 1

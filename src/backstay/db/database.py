@@ -25,6 +25,7 @@ from backstay.db.plain import Parameters, Rows
 from backstay.db.pool import pool_of
 from backstay.db.reading import ANYONE, Reads, Replica
 from backstay.db.session import Reader
+from backstay.db.sight import Look
 from backstay.db.watch import CHECK_SECONDS, Watch, require_writable
 
 T = TypeVar("T")
@@ -71,6 +72,9 @@ class Database:
         self.watch = Watch(options.file, self.writer, *readers)
         is_pooled = options.is_sqlite or options.pgbouncer
         self.direct_writes = None if is_pooled else self._direct(self.writer)
+        self.look: Look | None = None if self.direct_writes is None else self.direct_writes.rows
+        if options.is_sqlite:
+            self.look = partial(self._reads.rows, None)
         self._under_way: set[asyncio.Task[Any]] = set()
 
     def _direct(self, engine: AsyncEngine) -> Direct:

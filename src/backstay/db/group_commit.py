@@ -14,6 +14,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.background import in_background
 from backstay.core.context import Guard, Write
+from backstay.db.sight import Overtaken
 
 log = structlog.get_logger("backstay.transaction")
 
@@ -37,6 +38,7 @@ class _Ending(NamedTuple):
 
     writes: Sequence[Write]
     guard: Guard | None
+    checks: Sequence[Write]
     is_committed: asyncio.Future[bool]
 
 
@@ -56,22 +58,29 @@ class GroupCommit:
         self._ending: list[_Ending] = []
         self._committing: asyncio.Task[None] | None = None
 
-    def takes(self, writes: Sequence[Write]) -> bool:
+    def takes(self, writes: Sequence[Write], checks: Sequence[Write] = ()) -> bool:
         """Whether statements may be executed with those of others.
 
         On PostgreSQL one that waits for a lock would hold up all others; on SQLite there is one
-        lock, which all wait for in any case.
+        lock, which all wait for in any case. A second check could fail after the first has written.
         """
-        return self._is_sqlite or all(statement in _never_waiting for statement, _ in writes)
+        if self._is_sqlite:
+            return len(checks) <= 1
+        return not checks and all(statement in _never_waiting for statement, _ in writes)
 
-    async def __call__(self, writes: Sequence[Write], guard: Guard | None) -> bool:
+    async def __call__(
+        self, writes: Sequence[Write], guard: Guard | None, checks: Sequence[Write] = ()
+    ) -> bool:
         """Commit the statements with those of others; if False, nothing was written.
 
+        A check is executed first, and must return a row.
+
         Raises:
+            Overtaken: a check returned none; nothing was written.
             AppError: the commit failed.
         """
         is_committed = asyncio.get_running_loop().create_future()
-        self._ending.append(_Ending(writes, guard, is_committed))
+        self._ending.append(_Ending(writes, guard, checks, is_committed))
         if self._committing is None:
             self._committing = in_background(self._commit_all())
         return bool(await is_committed)
@@ -88,7 +97,7 @@ class GroupCommit:
 
     async def _end(self, group: Sequence[_Ending]) -> None:
         try:
-            held = await greenlet_spawn(self._write, group)
+            outcomes = await greenlet_spawn(self._write, group)
         except (SQLAlchemyError, OSError) as error:
             log.debug("commands are committed one by one", fault=error)
             for each in group:
@@ -98,21 +107,26 @@ class GroupCommit:
                 if not each.is_committed.done():
                     each.is_committed.set_exception(error)
         else:
-            for each in group:
-                _settle(each, is_committed=each.guard is None or each.guard.key in held)
+            for each, outcome in zip(group, outcomes, strict=True):
+                _settle(each, is_committed=outcome)
 
-    def _write(self, group: Sequence[_Ending]) -> Collection[Any]:
-        """Write and commit what may be, and return the keys of the guards that held."""
+    def _write(self, group: Sequence[_Ending]) -> list[bool | None]:
+        """Write and commit what may be, and return what was; None where a check failed."""
         with self._engine.connect() as connection:
             held = _held(connection, [each.guard for each in group if each.guard is not None])
             rows = defaultdict[Any, list[Mapping[str, Any]]](list)
+            outcomes: list[bool | None] = []
             for each in group:
+                if any(connection.execute(*check).first() is None for check in each.checks):
+                    outcomes.append(None)
+                    continue
+                outcomes.append(each.guard is None or each.guard.key in held)
                 for statement, parameters in _writes(each, held):
                     rows[statement].append(parameters)
             for statement, many in rows.items():
                 connection.execute(statement, many)
             self._finish(connection)
-            return held
+            return outcomes
 
 
 def _held(connection: Connection, guards: Sequence[Guard]) -> Collection[Any]:
@@ -130,6 +144,10 @@ def _writes(ending: _Ending, held: Collection[Any]) -> Sequence[Write]:
     return (ending.guard.change, *ending.writes) if ending.guard.key in held else ()
 
 
-def _settle(ending: _Ending, *, is_committed: bool) -> None:
-    if not ending.is_committed.done():
+def _settle(ending: _Ending, *, is_committed: bool | None) -> None:
+    if ending.is_committed.done():
+        return
+    if is_committed is None:
+        ending.is_committed.set_exception(Overtaken())
+    else:
         ending.is_committed.set_result(is_committed)

@@ -29,9 +29,8 @@ from backstay.core.clock import utc_now
 from backstay.core.context import CacheTags, PrincipalChanges, Write
 from backstay.core.registry import Provider
 from backstay.db.base import Base, Entity
-from backstay.db.direct import Direct
 from backstay.db.plain import Parameters, Rows
-from backstay.db.sight import Overtaken, Seen, Sight
+from backstay.db.sight import Look, Overtaken, Seen, Sight
 
 E = TypeVar("E", bound=Base)
 
@@ -53,7 +52,7 @@ class Transaction(AsyncSession):
 
     A commit by any other code raises :class:`CommitForbidden`; savepoints are allowed.
     ``pending`` are the writes that wait until the session is used otherwise, or for the commit,
-    ``seen`` the rows that were read without a lock, which ``direct`` does.
+    ``seen`` the rows that were read without a lock, which ``look`` does.
 
     What SQLAlchemy keeps of a session is made when it is first needed: a command that only inserts,
     or changes the row that it is about, mostly does without, at a fifth of its cost.
@@ -65,12 +64,12 @@ class Transaction(AsyncSession):
         self,
         bind: AsyncEngine,
         pending: list[Write] | None = None,
-        direct: Direct | None = None,
+        look: Look | None = None,
         **stamps: Any,
     ) -> None:
         self.pending = [] if pending is None else pending
         self.seen: list[Seen] = []
-        self._engine, self._direct, self._stamps = bind, direct, stamps
+        self._engine, self._look, self._stamps = bind, look, stamps
         self._rows: dict[Any, Any] = {}
 
     if not TYPE_CHECKING:  # a checker knows what an AsyncSession has
@@ -135,12 +134,12 @@ class Transaction(AsyncSession):
         """The rows that a statement with ``sight.select`` and its parameters find, not locked: they
         are not written if somebody else changes them until the commit. None if they must be locked.
         """
-        if self._direct is None or self.pending or self.is_in_use:
+        if self._look is None or self.pending or self.is_in_use:
             return None
         events = (self.sync_session if self._is_made else _UNUSED).dispatch
         if len(events.before_flush) > 1 or events.after_flush:
             return None  # besides ours, somebody listens to what SQLAlchemy writes
-        found = await self._direct.rows(*sought)
+        found = await self._look(*sought)
         return None if found is None else [self._seen(Seen(sight, values)) for values in found]
 
     def _seen(self, seen: Seen) -> Any:

@@ -1,10 +1,11 @@
 """Changes a row that was read without a lock, if nobody else has changed it meanwhile.
 
-Optimistic concurrency control (Kung and Robinson, 1981): on PostgreSQL, which keeps with each row
-the transaction that wrote it last (``xmin``), in every way and by whomever it was written.
+Optimistic concurrency control (Kung and Robinson, 1981), in every way and by whomever a row was
+written: PostgreSQL keeps with each row the transaction that wrote it last (``xmin``); on SQLite all
+that is stored of the row is compared.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cache, cached_property
 from typing import Any, cast
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Executable,
     Select,
     String,
     Table,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import (
     ColumnProperty,
     Mapper,
@@ -28,15 +31,39 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.identity import IdentityMap
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from backstay.core.context import Write
 from backstay.db.base import Base, Entity
+from backstay.db.plain import Parameters, Rows
 
+Look = Callable[[Executable, Parameters], Awaitable[Rows | None]]
+"""Reads rows without a lock; None if that is not possible now."""
 _KEY, _SEEN = "_key", "_seen"
 
 
 class Overtaken(Exception):
     """Somebody else has changed a row since it was read, or may have: take the lock."""
+
+
+class _Mark(FunctionElement[str]):
+    """A text that is another one as soon as a row has been changed."""
+
+    inherit_cache = True
+    type = String()
+
+
+@compiles(_Mark)
+def _by_transaction(element: _Mark, compiler: SQLCompiler, **options: Any) -> str:
+    (table,) = {column.table.name for column in element.clauses}
+    return f"{table}.xmin::text"
+
+
+@compiles(_Mark, "sqlite")
+def _by_content(element: _Mark, compiler: SQLCompiler, **options: Any) -> str:
+    quoted = (f"quote({compiler.process(column, **options)})" for column in element.clauses)
+    return "(" + " || ',' || ".join(quoted) + ")"
 
 
 class Sight:
@@ -47,12 +74,12 @@ class Sight:
         self.mapper: Mapper[Any] = entity.__mapper__
         self.table = cast(Table, entity.__table__)
         self.names = tuple(self.mapper.columns.keys())
-        self._written_by = literal_column(f"{self.table.name}.xmin::text", String)
+        self._written_by = _Mark(*self.table.columns)
         self._changes: dict[frozenset[str], Update] = {}
 
     @property
     def select(self) -> Select[*tuple[Any, ...]]:
-        """Every column of a row, and who wrote it."""
+        """Every column of a row, and its mark."""
         columns = (column.label(name) for name, column in self.mapper.columns.items())
         return select(*columns, self._written_by.label(_SEEN))
 

@@ -17,11 +17,10 @@ from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock, PrincipalChannel
 from backstay.core.uploads import upload_fields
 from backstay.db.database import Database
-from backstay.db.direct import Direct
 from backstay.db.faults import commit_failed, raise_translated
 from backstay.db.group_commit import GroupCommit
 from backstay.db.session import Transaction
-from backstay.db.sight import Overtaken
+from backstay.db.sight import Look, Overtaken
 
 log = structlog.get_logger("backstay.transaction")
 
@@ -34,11 +33,12 @@ class Transactions:
     the transaction still runs to its end: a driver that is interrupted within a statement may
     keep its locks.
 
-    On PostgreSQL a command that only inserts rows, or changes those that its message is about, and
-    reads nothing else within its transaction, is written and committed by one statement, its row of
-    the audit trail included. If somebody else has changed such a row meanwhile, nothing is written
-    and the handler runs once more, with the row locked. A command whose handler uses its session
-    otherwise has its rows locked from the next time on.
+    A command that only inserts rows, or changes those that its message is about, and reads nothing
+    else within its transaction, is written and committed at its end: on PostgreSQL by one
+    statement, its row of the audit trail included, on SQLite together with others. If somebody else
+    has changed such a row meanwhile, nothing is written and the handler runs once more, with the
+    row locked. A command whose handler uses its session otherwise has its rows locked from the next
+    time on.
     """
 
     def __init__(self, database: Database, channel: PrincipalChannel, clock: Clock) -> None:
@@ -66,7 +66,7 @@ class Transactions:
         """The command in a transaction; where it may, without locks at first."""
         if message not in self._lock_first and context.origin.job is None:
             try:
-                return await self._once(message, run, context, self._database.direct_writes)
+                return await self._once(message, run, context, self._database.look)
             except Overtaken:
                 context.note, context.activity = ActivityNote(), None
         return await self._once(message, run, context)
@@ -76,10 +76,10 @@ class Transactions:
         message: type[Message[Any]],
         run: Next,
         context: Context,
-        direct: Direct | None = None,
+        look: Look | None = None,
     ) -> Any:
         author, database = context.principal.user_id, self._database
-        unit = context.unit_of_work = UnitOfWork(open=partial(self._session, author, direct))
+        unit = context.unit_of_work = UnitOfWork(open=partial(self._session, author, look))
         try:
             try:
                 result = await run(context)
@@ -114,9 +114,9 @@ class Transactions:
         for act in unit.before_commit:
             await act()
 
-    def _session(self, author: UUID | None, direct: Direct | None, unit: UnitOfWork) -> Transaction:
+    def _session(self, author: UUID | None, look: Look | None, unit: UnitOfWork) -> Transaction:
         bind, clock = self._database.writer, self._clock
-        return Transaction(bind, unit.pending, direct, author=author, clock=clock)
+        return Transaction(bind, unit.pending, look, author=author, clock=clock)
 
     async def _end(self, unit: UnitOfWork) -> None:
         """Write what is left and commit: what did not use its session yet, with other commands that
@@ -136,8 +136,8 @@ class Transactions:
     ) -> bool:
         if self._database.is_tracing():
             return False  # its statements are spans of this command alone
-        if not checks and self._together.takes(writes):
-            return await self._together(writes, guard)
+        if self._together.takes(writes, checks):
+            return await self._together(writes, guard, checks)
         direct = self._database.direct_writes
         if direct is None or guard is not None:
             return False
