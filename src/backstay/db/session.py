@@ -55,7 +55,7 @@ class Transaction(AsyncSession):
     ``seen`` the rows that were read without a lock, which ``look`` does.
 
     What SQLAlchemy keeps of a session is made when it is first needed: a command that only inserts,
-    or changes the row that it is about, mostly does without, at a fifth of its cost.
+    or changes the row that it is about, mostly does without.
     """
 
     sync_session_class = _SyncTransaction
