@@ -55,7 +55,6 @@ SETTINGS = {
     "DB_POOL_TIMEOUT": "1",
     "DB_READ_TIMEOUT": "1",
     "DB_STATEMENT_TIMEOUT": "1",
-    "LOG_LEVEL": "CRITICAL",
 }
 CLOSED = "Cannot operate on a closed database."
 
@@ -234,6 +233,7 @@ async def trial(
 def main(requests: int, kinds: list[str]) -> int:
     """Run it on each kind of database; 1 if there was a fault."""
     seed, failed = int(os.environ.get("TEST_SEED", "1")), 0
+    SETTINGS["LOG_LEVEL"] = "CRITICAL"  # here, since loggers keep the first level of their process
     with PostgresServer() as server, tempfile.TemporaryDirectory() as name:
         for kind in kinds:
             folder = Path(name) / kind
