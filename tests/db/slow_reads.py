@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -140,3 +140,26 @@ async def cancelled(read: "asyncio.Task[bool]") -> bool:
     read.cancel()
     await asyncio.wait({read})
     return read.cancelled()
+
+
+async def cancel_at_every_moment(
+    find: Callable[..., Coroutine[Any, Any, bool]],
+    soon: int,
+    settle: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Cancel one of five reads a turn of the loop later each time, until it ends before that.
+
+    After ``soon`` turns it waits for the database: so does this. ``settle`` follows each time.
+    """
+    turns, was_cancelled = 0, True
+    while was_cancelled:
+        read = asyncio.create_task(find(1, SHORT))
+        others = [asyncio.create_task(find(number)) for number in range(2, 6)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if turns > soon:
+            await asyncio.wait({read}, timeout=SHORT * (turns - soon) / 4)
+        was_cancelled, turns = await cancelled(read), turns + 1
+        assert await asyncio.gather(*others) == [True] * 4
+        if settle is not None:
+            await settle()

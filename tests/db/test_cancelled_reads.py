@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.db.slow_reads import (
     ENDLESS,
     SHORT,
     Other,
+    cancel_at_every_moment,
     cancelled,
     database,
     everywhere,
@@ -34,17 +36,7 @@ pytestmark = pytest.mark.anyio
 @everywhere
 async def test_a_read_can_be_cancelled_at_any_moment(database: Database) -> None:
     """Also while its connection is opened, and while others wait for that one."""
-    turns, was_cancelled = 0, True
-    while was_cancelled:
-        read = asyncio.create_task(finds(database, 1, SHORT))
-        others = [asyncio.create_task(finds(database, number)) for number in range(2, 6)]
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        if turns > 60:  # it waits for the database: so does this
-            await asyncio.wait({read}, timeout=SHORT * (turns - 60) / 4)
-        was_cancelled, turns = await cancelled(read), turns + 1
-        assert await asyncio.gather(*others) == [True] * 4
-        await rests(database)
+    await cancel_at_every_moment(partial(finds, database), 60, partial(rests, database))
     assert await asyncio.gather(*(finds(database, each) for each in range(20))) == [True] * 20
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.db.slow_reads import (
     ENDLESS,
     SHORT,
     Other,
-    cancelled,
+    cancel_at_every_moment,
     finds,
     other,
     prepared,
@@ -210,16 +211,7 @@ async def test_a_read_over_its_time_ends_behind_the_pooler(
 async def test_a_pooled_read_can_be_cancelled_at_any_moment(
     database: Database, other: Other
 ) -> None:
-    turns, was_cancelled = 0, True
-    while was_cancelled:
-        read = asyncio.create_task(finds(database, 1, SHORT))
-        others = [asyncio.create_task(finds(database, number)) for number in range(2, 6)]
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        if turns > 30:
-            await asyncio.wait({read}, timeout=SHORT * (turns - 30) / 4)
-        was_cancelled, turns = await cancelled(read), turns + 1
-        assert await asyncio.gather(*others) == [True] * 4
+    await cancel_at_every_moment(partial(finds, database), 30)
     await rests(database)
     await eventually(lambda: _is_idle(other))
     assert await asyncio.gather(*(finds(database, each) for each in range(20))) == [True] * 20

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -21,7 +22,7 @@ from backstay.testing.postgres_server import PostgresServer
 from backstay.testing.waiting import LIMIT, eventually
 from tests.db.books import book, store
 from tests.db.conftest import context
-from tests.db.slow_reads import ENDLESS, FIND, SHORT, WAIT, cancelled, title
+from tests.db.slow_reads import ENDLESS, FIND, WAIT, cancel_at_every_moment, cancelled, title
 from tests.db.tables import TABLES, Book
 from tests.db.test_deadline import Look
 from tests.faults.proxy import wire_to
@@ -210,16 +211,7 @@ async def test_a_read_over_its_time_is_not_repeated(
 async def test_a_read_there_can_be_cancelled_at_any_moment(
     database: Database,
 ) -> None:
-    turns, was_cancelled = 0, True
-    while was_cancelled:
-        read = asyncio.create_task(finds(database, 1, SHORT))
-        others = [asyncio.create_task(finds(database, number)) for number in range(2, 6)]
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        if turns > 30:
-            await asyncio.wait({read}, timeout=SHORT * (turns - 30) / 4)
-        was_cancelled, turns = await cancelled(read), turns + 1
-        assert await asyncio.gather(*others) == [True] * 4
+    await cancel_at_every_moment(partial(finds, database), 30)
     await rests(database)
     assert await reader_of(database).scalar(WHERE)
 

@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 
 class _Told(TypeDecorator[Any]):
-    """JSON that is written as views are, at a quarter of the cost."""
+    """JSON that is written as views are."""
 
     impl = JSON
     cache_ok = True

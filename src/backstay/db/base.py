@@ -61,7 +61,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return datetime
 
     def bind_processor(self, dialect: Dialect) -> Any:
-        """What SQLAlchemy makes around `process_bind_param` would cost four times as much."""
+        """For asyncpg a plain function, since every row has several moments."""
         return _in_utc if dialect.driver == "asyncpg" else super().bind_processor(dialect)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
@@ -72,7 +72,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return _in_utc(value)
 
     def _read(self, dialect: Dialect, text: str | None) -> datetime | None:
-        """A moment as it is written here, in a tenth of the time that `replace` takes."""
+        """A moment as it is written here; its zone is read with it, which spares `replace`."""
         if text is None:
             return None
         try:

@@ -122,6 +122,11 @@ class Transaction(AsyncSession):
         known = self.identity_map if self._is_made else None
         return all(each and each.take_changes(*self._stamp(), known) for each in found)
 
+    async def close(self) -> None:
+        """End the session, if there is one."""
+        if self._is_made:
+            await super().close()
+
     async def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Write what is pending and what has changed; changes of seen rows wait for the commit."""
         if objects is None and not self.pending and self.defers():
