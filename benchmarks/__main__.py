@@ -164,6 +164,12 @@ def _arguments() -> argparse.Namespace:
     unknown = set(arguments.cases) - set(names)
     if unknown:
         parser.error(f"unknown case: {', '.join(sorted(unknown))}; known: {', '.join(names)}")
+    for name in ("rounds", "seconds", "jobs", "rows"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"argument --{name}: must be at least 1")
+    checkout: Path | None = arguments.against
+    if checkout is not None and not (checkout / "src" / "backstay").is_dir():
+        parser.error(f"argument --against: {checkout} is no checkout of Backstay")
     return arguments
 
 
