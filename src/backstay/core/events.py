@@ -70,6 +70,9 @@ class Subscriptions:
         """The subscriptions to an event, those to its base classes included, with their names."""
         return [each for kind in type(event).__mro__ for each in self._of.get(kind, ())]
 
+    async def committed(self, event: Event) -> None:
+        """Nothing: for whoever notes events that were published, after their commit."""
+
     def answer(self, name: str, kind: str, event: dict[str, Any]) -> Command[Any] | None:
         """Pass a stored event to a subscription, and return its command, if any.
 

@@ -214,7 +214,10 @@ class Events:
 
         A subscriber that fails gets a job, too, which calls it again.
         """
-        for name, react in self._outbox.subscriptions.of(event):
+        subscriptions, unit = self._outbox.subscriptions, self._context.unit_of_work
+        if unit is not None:
+            unit.after_commit.append(partial(subscriptions.committed, event))
+        for name, react in subscriptions.of(event):
             about = f"{name}:{getattr(event, event.aggregate)}"
             key = f"{name}:{event.event_id}"
             job = self._job(name, react, event, sequence=about, unique_key=key)

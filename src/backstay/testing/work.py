@@ -42,20 +42,18 @@ _TOKEN = re.compile(r"\?token=([\w-]+)")
 class Work:
     """The jobs and events of an application.
 
-    Events are noted when they are published, also in a transaction that is rolled back later.
+    Events are noted after the commit of the transaction that published them.
     """
 
     def __init__(self, backstay: Backstay) -> None:
         self._backstay = backstay
         self._published: list[Event] = []
         subscriptions = backstay.worker_context.outbox.subscriptions
-        find = subscriptions.of
 
-        def note(event: Event) -> Any:
+        async def note(event: Event) -> None:
             self._published.append(event)
-            return find(event)
 
-        vars(subscriptions)["of"] = note
+        vars(subscriptions)["committed"] = note
 
     def published(self, kind: type[E]) -> list[E]:
         """The events of a class that were published since this was made, the first one first."""
