@@ -1,6 +1,7 @@
 """HTTP clients that keep their connection, and handle a broken one as browsers and proxies do."""
 
 import asyncio
+import contextlib
 import json
 import ssl
 from dataclasses import dataclass, field
@@ -75,10 +76,12 @@ class Caller:
         return int(head[0].split()[1]), body
 
     async def close(self) -> None:
-        """Close the connection."""
-        if self._writer is not None:
-            self._writer.close()
-        self._reader = self._writer = None
+        """Close the connection; afterwards nothing of it is left, its socket included."""
+        writer, self._reader, self._writer = self._writer, None, None
+        if writer is not None:
+            writer.close()
+            with contextlib.suppress(OSError):  # the server may have broken it off
+                await writer.wait_closed()
 
 
 async def token(port: int) -> str:
