@@ -62,10 +62,15 @@ def _needed() -> Iterator[None]:
 def run(*command: str | Path, cwd: Path) -> str:
     """Run a program to its end and return what it printed.
 
+    It does not find the programs of this environment by their names: with its `ruff` a generator
+    would write something else.
+
     Raises:
         ToolsError: it is missing or failed; with what it printed.
     """
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    found = environ["PATH"].split(os.pathsep)
+    environ["PATH"] = os.pathsep.join(p for p in found if Path(p) != Path(sys.executable).parent)
     try:
         done = subprocess.run(
             command,

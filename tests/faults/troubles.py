@@ -202,9 +202,9 @@ class SqliteTrouble(Trouble):
 
     async def leaks(self) -> list[str]:
         """Connections that the pools do not know of, or that are within a transaction."""
-        opened = []
+        opened, closed = [], sqlite.in_use().module.ProgrammingError
         for driver in self._drivers:
-            with suppress(ValueError):
+            with suppress(ValueError, closed):  # before its thread closed it, or afterwards
                 opened.append(driver.in_transaction)
         faults = ["a connection is within a transaction"] * sum(opened)
         known = self._backstay.database.budget.open
