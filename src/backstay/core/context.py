@@ -217,6 +217,12 @@ class Context:
         return self.unit_of_work
 
     @property
+    def author_id(self) -> UUID | None:
+        """The user who writes; if an anonymous client names an account, as when it signs in, that
+        of the account."""
+        return self.principal.user_id or self.note.user_id
+
+    @property
     def is_nested(self) -> bool:
         """Whether the handler of another message has sent it."""
         return self.sender.parent is not None

@@ -93,7 +93,7 @@ class Transactions:
                 raise
         except (SQLAlchemyError, OSError) as error:
             raise_translated(error)
-        database.wrote(author, *unit.changes.user_ids)
+        database.wrote(context.author_id, *unit.changes.user_ids)
         if unit.changes:
             await _after(message, partial(self._channel.publish, unit.changes))
         for act in unit.after_commit:

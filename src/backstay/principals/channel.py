@@ -119,23 +119,15 @@ class PostgresPrincipals(DatabasePrincipals):
         self._database = database
 
     async def announce(self, context: Context) -> None:
-        """Notify of the users who changed and, where there is a replica, of the one who wrote.
-
-        If an anonymous client names an account, as when it signs in, the account's user wrote.
-        """
-        changes, author = context.unit.changes, None
-        if self._database.replica_engine is not None:
-            author = context.principal.user_id or context.note.user_id
-            context.unit.after_commit.append(partial(self._wrote, author))
+        """Notify of the users who changed and, where there is a replica, of the one who wrote."""
+        changes = context.unit.changes
+        author = None if self._database.replica_engine is None else context.author_id
         if not changes and author is None:
             return
         payload = _payload(changes.everyone, changes.user_ids, author)
         if len(payload) > MAX_PAYLOAD:
             payload = _payload(True, (), author)
         await context.unit.transaction.write_soon(_NOTIFY, {"payload": payload})
-
-    async def _wrote(self, author: UUID | None) -> None:
-        self._database.wrote(author)
 
     def subscribed(self) -> None:
         """Drop every entry; and since any user may have written, read nothing from a lagging
