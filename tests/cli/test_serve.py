@@ -174,7 +174,7 @@ def test_a_database_of_a_newer_version_ends_in_a_sentence(tmp_path: Path, call: 
     with look_into(tmp_path / "backstay.db") as connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
         connection.execute("INSERT INTO alembic_version VALUES ('from_the_future')")
-    ended = call("serve")
+    ended = call("serve", SERVER_PORT=str(free_port()))
     assert ended.code == 1
     assert ended.errors.count("\n") == 1
     assert "newer version" in ended.errors
