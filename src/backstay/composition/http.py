@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request
 
-from backstay.composition import Backstay
+from backstay.composition import Backstay, console
 from backstay.composition.logs import EXPECTED, log_start, sentences_of, start_logging
 from backstay.core import runtime_dir
 from backstay.core.startup import settle_memory
@@ -158,6 +158,8 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
             return await send(MayReadDocs(login=login, password=password))
 
         docs.install(app, may_read=None if settings.is_local else may_read)
+    if settings.admin.console:
+        console.install(app, backstay)
     if settings.is_local:
         start_page.install(app, settings)
     errors.install(app)

@@ -48,8 +48,8 @@ from backstay.web.tracing import Traced
 _SECURITY = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
 ]
+_NO_REFERRER = (b"referrer-policy", b"no-referrer")
 _NO_STORE = (b"cache-control", b"no-store")
 _NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _VARY = ((b"vary", b"Origin"),)
@@ -134,6 +134,8 @@ class _Edge:
             fields.append(_NO_STORE)
         if b"content-security-policy" not in names:
             fields.append(_NO_CONTENT)
+        if b"referrer-policy" not in names:
+            fields.append(_NO_REFERRER)
         fields.append((b"x-request-id", scope["backstay.request_id"].encode()))
         fields.append((b"traceparent", scope["backstay.trace"]))
         fields += self._headers

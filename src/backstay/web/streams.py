@@ -28,7 +28,15 @@ async def answer_stream(
     sender = sender_of(request)
     context = Context(message, sender.principal, sender.origin, sender)
     stream: Stream[Any] = await sender.send(context)
-    return StreamResponse(spec, stream, context, edge_of(request))
+    return StreamResponse(
+        stream,
+        context,
+        edge_of(request),
+        row=row_of(spec.message.result_type()),
+        media_type=spec.streams or "",
+        filename=stream.filename or filename_of(spec),
+        status=spec.status,
+    )
 
 
 TAKE_SECONDS = 60.0
@@ -41,21 +49,27 @@ class StreamResponse(Response):
     The first piece is made before the head is sent, so that an error becomes an error response. If
     a later piece fails, or the caller may no longer send the query, or the client takes nothing for
     ``TAKE_SECONDS``, the body stays without its end: the server closes the connection, and the
-    client sees that the transfer is broken.
+    client sees that the transfer is broken. ``row`` is the view of each row, or ``bytes``.
     """
 
     def __init__(
-        self, spec: RouteSpec, stream: Stream[Any], context: Context, edge: EdgeState
+        self,
+        stream: Stream[Any],
+        context: Context,
+        edge: EdgeState,
+        *,
+        row: Any,
+        media_type: str,
+        filename: str,
+        status: int = 200,
     ) -> None:
-        name = stream.filename or filename_of(spec)
-        headers = {"Content-Disposition": attachment(name)}
-        super().__init__(status_code=spec.status, headers=headers, media_type=spec.streams)
+        headers = {"Content-Disposition": attachment(filename)}
+        super().__init__(status_code=status, headers=headers, media_type=media_type)
         del self.headers["Content-Length"]  # the base class knows only bodies that are made
         self._pieces = stream.pieces
         self._edge = edge
         self._context = context
-        row = row_of(spec.message.result_type())
-        self._rows = FORMATS[spec.streams](row) if row is not bytes and spec.streams else None
+        self._rows = None if row is bytes else FORMATS[media_type](row)
         self._has_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -101,10 +101,12 @@ class SecuritySettings(SettingsGroup, title="Security"):
     )
 
 
-class AdminSettings(SettingsGroup, title="First administrator"):
-    """What is created when there is none: the administrator, and the tier of new users."""
+class AdminSettings(SettingsGroup, title="Administration"):
+    """The console, and what is created when there is none: an administrator, the first tier."""
 
     env_prefix: ClassVar = "ADMIN_"
+
+    console: bool = Field(True, description="Serve the admin console at `/admin`.")
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = Field(
         "Administrator", description="Display name."

@@ -14,6 +14,7 @@ from backstay.web.pages import linked, page
 _LINKS = {
     "/docs": "the documentation of the API, where each route can be tried",
     "/redoc": "the same, to read",
+    "/admin": "the admin console, for whoever has an account",
     "/health": "the state of the application and of what it depends on",
     "/dev/mailbox": "the mails that this machine keeps instead of sending them",
 }

@@ -1,0 +1,295 @@
+"""Finds in the route tables what the console can show, and what can be done where."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from backstay.core.listing import ListQuery
+from backstay.core.messages import Message, View, argument_of
+from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec
+from backstay.core.principal import Principal
+from backstay.web.dispatch import Route
+
+_PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
+_ACCOUNTS = frozenset({"owner_id", "actor_id", "created_by", "updated_by"})
+"""Fields that name an account, besides ``user_id``."""
+
+
+def may_send(principal: Principal, message: type[Message[Any]]) -> bool:
+    """Whether a principal holds what a message asks for; its rules may still refuse it."""
+    policy = message.permission
+    if isinstance(policy, PermissionSpec):
+        return principal.grant(policy.key) is not None
+    return policy is not SYSTEM_ONLY
+
+
+def words(name: str) -> str:
+    """A name in code as people write it: ``rate-limits`` and ``RateLimits`` are `Rate limits`."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    text = re.sub(r"[\s_-]+", " ", spaced).strip().lower()
+    return text[:1].upper() + text[1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """A row of a route table, as far as the console needs it; ``path`` is without the prefix."""
+
+    route: Route
+    path: str
+
+    @cached_property
+    def message(self) -> type[Message[Any]]:
+        """The message that it sends."""
+        return self.route.spec.message
+
+    @cached_property
+    def id(self) -> str:
+        """Its operation id."""
+        return self.route.spec.operation_id
+
+    @cached_property
+    def method(self) -> str:
+        """The HTTP method of the API's route."""
+        return self.route.spec.method
+
+    @cached_property
+    def title(self) -> str:
+        """What a button says."""
+        return words(self.message.__name__)
+
+    @cached_property
+    def about(self) -> str:
+        """The description of the message."""
+        return " ".join((self.message.__doc__ or "").split())
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters of the path."""
+        return tuple(_PARAMETER.findall(self.path))
+
+    @cached_property
+    def template(self) -> str:
+        """The path with every parameter as ``{}``."""
+        return _PARAMETER.sub("{}", self.path)
+
+    @cached_property
+    def listing(self) -> type[ListQuery[Any]] | None:
+        """The message as one of a list with pages and filters, which it may not be."""
+        return self.message if issubclass(self.message, ListQuery) else None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list with pages and filters."""
+        return self.listing is not None
+
+    @cached_property
+    def view(self) -> type[View] | None:
+        """The view of each row of a list."""
+        return argument_of(self.message, ListQuery) if self.is_list else None
+
+    @cached_property
+    def filters(self) -> tuple[str, ...]:
+        """The filters of a list."""
+        return () if self.listing is None else tuple(self.listing.filters())
+
+    def filled(self, values: Mapping[str, Any]) -> str:
+        """The path with values in place of its parameters."""
+        return _PARAMETER.sub(lambda found: str(values[found[1]]), self.path)
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A list at the top level of the API, which the navigation names."""
+
+    title: str
+    group: str
+    operation: Operation
+
+    @cached_property
+    def href(self) -> str:
+        """The path of its page inside the console."""
+        return f"/data{self.operation.path}"
+
+    @cached_property
+    def noun(self) -> str:
+        """What one of its rows is called: ``user``, ``rate_limit``."""
+        return _singular(self.operation.path.rpartition("/")[2]).replace("-", "_")
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """Everything that the console can show (`reads`) and do (`acts`), by operation id."""
+
+    reads: Mapping[str, Operation]
+    acts: Mapping[str, Operation]
+    sections: tuple[Section, ...]
+    _named: dict[str, Section | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, routes: Iterable[Route], prefix: str) -> "Catalog":
+        """The catalog of an application whose API is under ``prefix``."""
+        found = [
+            Operation(route, route.path_format.removeprefix(prefix))
+            for route in routes
+            if route.path_format.startswith(f"{prefix}/") and _is_usual(route)
+        ]
+        reads = {each.id: each for each in found if each.method == "GET"}
+        acts = {each.id: each for each in found if each.method != "GET"}
+        sections = [
+            Section(
+                words(each.path.rpartition("/")[2]),
+                each.route.spec.tag,
+                each,
+            )
+            for each in reads.values()
+            if each.is_list and not each.parameters
+        ]
+        return cls(reads, acts, tuple(sections))
+
+    def detail_of(self, listed: Operation) -> Operation | None:
+        """The query that shows one row of a list."""
+        return self._details.get(listed.id)
+
+    def list_above(self, shown: Operation) -> Operation | None:
+        """What a query hangs under: the list of such objects, or the object that has them."""
+        template = shown.template
+        while template:
+            template = template.rpartition("/")[0]
+            for each in self.reads.values():
+                if each.template == template and (each.is_list or "{}" in template):
+                    return each
+        return None
+
+    def nearest(self, act: Operation) -> Operation | None:
+        """The query that shows what a command is about, or what is nearest above it."""
+        return self._nearest.get(act.id)
+
+    def reading_of(self, act: Operation) -> Operation | None:
+        """The query that shows the very object that a command changes."""
+        found = self.nearest(act)
+        return found if found is not None and found.template == act.template else None
+
+    def acts_on(self, shown: Operation) -> tuple[Operation, ...]:
+        """The commands that are nearest to what a query shows: at its path, or below it."""
+        return self._acts_on.get(shown.id, ())
+
+    def acts_on_row(self, listed: Operation) -> tuple[Operation, ...]:
+        """Those about one row of a list whose rows have no page of their own."""
+        most = len(listed.parameters) + 1
+        return tuple(each for each in self.acts_on(listed) if len(each.parameters) == most)
+
+    def relations_of(self, shown: Operation) -> tuple[Operation, ...]:
+        """The queries about what belongs to the object that a query shows."""
+        if not shown.parameters or shown.is_list:
+            return ()
+        own = shown.template + "/"
+        return tuple(
+            each
+            for each in self.reads.values()
+            if each.template.startswith(own) and len(each.parameters) == len(shown.parameters)
+        )
+
+    def filtered_by(self, shown: Operation) -> tuple[tuple[Section, str], ...]:
+        """The sections whose rows can be filtered by the object that a query shows, and how."""
+        return self._filtered_by.get(shown.id, ())
+
+    def section_of(self, name: str) -> Section | None:
+        """The section whose rows a field such as ``role_id`` or ``owner_id`` names."""
+        if name not in self._named:
+            self._named[name] = self._find_section(name)
+        return self._named[name]
+
+    def path_to(self, name: str, value: Any) -> str | None:
+        """The path of the object that a field such as ``owner_id`` names, if it has a page."""
+        section = self.section_of(name)
+        detail = None if section is None else self.detail_of(section.operation)
+        if detail is None or len(detail.parameters) != 1:
+            return None
+        return detail.filled({detail.parameters[0]: quote(str(value), safe="")})
+
+    def operation_at(self, path: str) -> tuple[Operation, dict[str, str]] | None:
+        """The query at a path of the API, and the values of the parameters in it."""
+        for pattern, each in self._patterns:
+            found = pattern.fullmatch(path)
+            if found is not None:
+                return each, found.groupdict()
+        return None
+
+    def _find_section(self, name: str) -> Section | None:
+        last = name.rpartition(".")[2]
+        base = "user" if last in _ACCOUNTS else last.removesuffix("_id")
+        if base == last:
+            return None
+        return next((each for each in self.sections if each.noun == base), None)
+
+    @cached_property
+    def _details(self) -> dict[str, Operation]:
+        lists = [each for each in self.reads.values() if each.is_list]
+        found = {
+            listed.id: each
+            for listed in lists
+            for each in self.reads.values()
+            if each.template == f"{listed.template}/{{}}" and not each.is_list
+        }
+        by_view = {each.view: found[each.id] for each in lists if each.id in found}
+        return {each.id: by_view[each.view] for each in lists if each.view in by_view} | found
+
+    @cached_property
+    def _nearest(self) -> dict[str, Operation]:
+        found = {}
+        for act in self.acts.values():
+            above = [
+                each
+                for each in self.reads.values()
+                if f"{act.template}/".startswith(f"{each.template}/")
+            ]
+            if above:
+                found[act.id] = max(above, key=lambda each: len(each.template))
+        return found
+
+    @cached_property
+    def _acts_on(self) -> dict[str, tuple[Operation, ...]]:
+        found: dict[str, tuple[Operation, ...]] = {}
+        for act_id, shown in self._nearest.items():
+            found[shown.id] = (*found.get(shown.id, ()), self.acts[act_id])
+        return found
+
+    @cached_property
+    def _filtered_by(self) -> dict[str, tuple[tuple[Section, str], ...]]:
+        found: dict[str, tuple[tuple[Section, str], ...]] = {}
+        for section in self.sections:
+            for name in section.operation.filters:
+                of = self.section_of(name)
+                detail = None if of is None else self.detail_of(of.operation)
+                if detail is not None:
+                    found[detail.id] = (*found.get(detail.id, ()), (section, name))
+        return found
+
+    @cached_property
+    def _patterns(self) -> list[tuple[re.Pattern[str], Operation]]:
+        """Literal segments come before parameters."""
+        ordered = sorted(self.reads.values(), key=lambda each: each.template.replace("{}", "~"))
+        return [(re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", each.path)), each) for each in ordered]
+
+
+def _is_usual(route: Any) -> bool:
+    """Whether a route sends its message in the usual way, for signed-in people."""
+    if not isinstance(route, Route):
+        return False
+    spec = route.spec
+    return (
+        spec.endpoint is None
+        and spec.sends_view
+        and spec.upload is None
+        and spec.message.permission is not PUBLIC
+    )
+
+
+def _singular(plural: str) -> str:
+    for ending, single in (("ies", "y"), ("sses", "ss"), ("s", "")):
+        if plural.endswith(ending):
+            return plural.removesuffix(ending) + single
+    return plural

@@ -1,0 +1,165 @@
+"""The console as an application: its routes, and what is checked before each of them."""
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as PlainRoute
+from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
+
+from backstay.admin import acting, exporting, picking, proving, showing, sign_in
+from backstay.admin.catalog import Catalog
+from backstay.admin.cookies import Cookies
+from backstay.admin.rendering import asset_response
+from backstay.admin.tables import BASE
+from backstay.admin.visits import Handler, Parts, Visit
+from backstay.core.addresses import normal_origin
+from backstay.core.errors import AppError, Forbidden, NotFound, Unauthenticated
+from backstay.core.ports import Clock
+from backstay.core.principal import STRANGER, Principal
+from backstay.settings import Settings
+from backstay.web.dispatch import Route
+from backstay.web.errors import tell, tell_unhandled
+from backstay.web.state import edge_of
+
+MOST_FIELDS = 2000
+"""Of a form: a thousand chosen rows, and then some."""
+_SAFE = {"GET", "HEAD"}
+
+
+def console_of(routes: Iterable[Route], settings: Settings, key: bytes, clock: Clock) -> "Console":
+    """The console of an application with these routes; ``key`` signs its cookies."""
+    cookies = Cookies(key, clock, secure=not settings.is_local)
+    catalog = Catalog.of(routes, f"{settings.app.root_path}/v1")
+    return Console(Parts(settings.app.title, catalog, cookies, settings.app.public_origin))
+
+
+class Console:
+    """The ASGI application that answers every request below ``/admin``."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._router = Router(
+            [
+                self._route("", home),
+                self._route("/sign-in", sign_in.show, "GET", is_public=True),
+                self._route("/sign-in", sign_in.sign_in, "POST", is_public=True),
+                self._route("/sign-out", sign_in.sign_out, "POST"),
+                self._route("/fresh", proving.show),
+                self._route("/fresh", proving.prove, "POST"),
+                self._route("/data/{path:path}", showing.show),
+                self._route("/form/{operation}", acting.show),
+                self._route("/form/{operation}", acting.send, "POST"),
+                self._route("/export/{operation}", exporting.export),
+                self._route("/pick/{operation}", picking.pick),
+                PlainRoute(f"{BASE}/assets/{{digest}}/{{name}}", _asset),
+                self._route("/{rest:path}", _nothing, is_public=True),
+            ],
+            redirect_slashes=False,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._router(scope, receive, send)
+
+    def _route(
+        self, path: str, handler: Handler, method: str = "GET", *, is_public: bool = False
+    ) -> PlainRoute:
+        named = SimpleNamespace(path_format=BASE + path.replace(":path", ""))
+
+        async def answer(request: Request) -> Response:
+            request.scope["route"] = named  # what metrics and logs call it
+            return await self._answer(request, handler, is_public=is_public)
+
+        return PlainRoute(BASE + path, answer, methods=[method])
+
+    async def _answer(self, request: Request, handler: Handler, *, is_public: bool) -> Response:
+        visit = Visit(self._parts, request)
+        try:
+            await self._identify(visit)
+            if visit.session is None and not is_public:
+                return await self._to_sign_in(visit)
+            if request.method not in _SAFE:
+                await self._accept_form(visit)
+            response = await handler(visit)
+        except AppError as error:
+            tell(request.scope, error)
+            response = visit.error(error)
+        except Exception as error:
+            tell_unhandled(request.scope, error)
+            response = visit.error(AppError())
+        if visit.session is not None and _is_navigation(request):
+            self._parts.cookies.renew(response, visit.session)
+        return response
+
+    async def _identify(self, visit: Visit) -> None:
+        """Find out who asks; a session that has ended elsewhere has ended here, too."""
+        session = self._parts.cookies.read(visit.request)
+        visit.principal = STRANGER
+        if session is not None:
+            named = Principal(user_id=session.user_id, session_id=session.session_id)
+            try:
+                visit.principal = await edge_of(visit.request).refresh(named)
+                visit.session = session
+            except Unauthenticated:
+                pass
+        visit.request.scope["backstay.principal"] = visit.principal
+
+    async def _to_sign_in(self, visit: Visit) -> Response:
+        request = visit.request
+        await edge_of(request).count(request.scope, None)
+        if request.method not in _SAFE:
+            raise Unauthenticated("Your session has ended: sign in again, then repeat this.")
+        target = request.scope["path"].removeprefix(BASE)
+        if request.url.query:
+            target += f"?{request.url.query}"
+        response = visit.redirect("/sign-in", **({"next": target} if target else {}))
+        self._parts.cookies.clear(response)
+        return response
+
+    async def _accept_form(self, visit: Visit) -> None:
+        """Read a form, if a page of this console sent it.
+
+        Raises:
+            Forbidden: another site sent it, or a page of another session.
+        """
+        request = visit.request
+        self._check_origin(request)
+        async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
+            pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        visit.form = dict(pairs)
+        visit.chosen = [value for name, value in pairs if name == "row"]
+        session, token = visit.session, visit.form.get("csrf", "")
+        if session is not None and not self._parts.cookies.is_token(session, token):
+            raise Forbidden("This form is of another session: open its page again.")
+
+    def _check_origin(self, request: Request) -> None:
+        given = request.headers.getlist("origin")
+        host = request.headers.get("host", "")
+        own = {normal_origin(f"{scheme}://{host}") for scheme in ("http", "https")}
+        if not given or not set(map(normal_origin, given)) <= own | {self._parts.public_origin}:
+            raise Forbidden("Only pages of this console may send its forms.")
+        if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+            raise Forbidden("Only pages of this console may send its forms.")
+
+
+async def home(visit: Visit) -> Response:
+    """What there is to see."""
+    return visit.page("home.html")
+
+
+async def _nothing(visit: Visit) -> Response:
+    await edge_of(visit.request).count(visit.request.scope, None)
+    raise NotFound("The console has no such page.")
+
+
+async def _asset(request: Request) -> Response:
+    content, media_type = asset_response(request.path_params["name"])
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(content, headers=headers, media_type=media_type)
+
+
+def _is_navigation(request: Request) -> bool:
+    """Whether a person opened the page; what its script asks for does not prolong a session."""
+    return request.headers.get("sec-fetch-mode", "navigate") == "navigate"

@@ -1,0 +1,31 @@
+"""The page that asks for the password again before something dangerous is done."""
+
+from starlette.responses import RedirectResponse, Response
+
+from backstay.admin.sign_in import local
+from backstay.admin.visits import Visit
+from backstay.core.errors import AppError, NotFound
+
+
+async def show(visit: Visit) -> Response:
+    """Ask for the password."""
+    return visit.page("fresh.html", next=visit.given.get("next", ""))
+
+
+async def prove(visit: Visit) -> Response:
+    """Check the password, and go back to where it was asked for."""
+    operation = next(
+        (each for each in visit.catalog.acts.values() if each.path == "/auth/fresh"), None
+    )
+    if operation is None:
+        raise NotFound
+    target = visit.form.get("next", "")
+    try:
+        await visit.send(operation, {}, [], {"password": visit.form.get("password", "")})
+    except AppError as error:
+        if error.status not in {401, 422}:
+            raise
+        return visit.page(
+            "fresh.html", status=error.status, next=target, problem="This is not your password."
+        )
+    return RedirectResponse(local(target), 303)

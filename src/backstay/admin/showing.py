@@ -1,0 +1,284 @@
+"""The pages about what a query of the API answers: a list, one object, or what belongs to it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, get_args
+from urllib.parse import quote, urlencode
+
+from markupsafe import Markup
+from starlette.responses import Response
+
+from backstay.admin.catalog import Operation
+from backstay.admin.forms import PATH
+from backstay.admin.sending import Answer
+from backstay.admin.tables import (
+    BASE,
+    Column,
+    cell,
+    columns_of,
+    fields_in,
+    filters_of,
+    headings,
+    label_of,
+    link,
+    row_link,
+)
+from backstay.admin.visits import Visit
+from backstay.core.errors import AppError, Invalid, NotFound, Unavailable
+from backstay.core.listing import ListQuery
+from backstay.core.messages import View, argument_of
+
+PAGE = "25"
+"""Rows of a page, unless the address says otherwise."""
+_OURS = frozenset({"done"})
+"""Parameters of the console itself, which the API does not know."""
+
+
+async def show(visit: Visit) -> Response:
+    """The page of what is at a path of the API."""
+    found = visit.catalog.operation_at("/" + visit.request.path_params["path"])
+    if found is None:
+        raise NotFound("The console has no such page.")
+    operation, path = found
+    given = {name: value for name, value in visit.given.items() if name not in _OURS}
+    if operation.listing is not None:
+        return await _list(visit, operation, operation.listing, path, given)
+    answer = await visit.send(operation, path, list(given.items()))
+    view = _view_of_items(operation)
+    if view is not None:
+        return _collection(visit, operation, path, answer.data["items"], view)
+    return _detail(visit, operation, path, answer)
+
+
+async def _list(
+    visit: Visit,
+    operation: Operation,
+    listing: type[ListQuery[Any]],
+    path: Mapping[str, str],
+    given: dict[str, str],
+) -> Response:
+    view: type[View] = argument_of(listing, ListQuery)
+    columns = columns_of(view)
+    data: dict[str, Any] = {"items": [], "next_cursor": None, "prev_cursor": None}
+    problem, status = None, 200
+    asked = given if {"limit", "cursor"} & given.keys() else {**given, "limit": PAGE}
+    try:
+        data = (await visit.send(operation, path, list(asked.items()))).data
+    except (Invalid, Unavailable) as error:
+        problem, status = sentence(error), error.status
+    detail = visit.catalog.detail_of(operation)
+    return visit.page(
+        "list.html",
+        status=status,
+        problem=problem,
+        done=_done(visit),
+        heading=_title(operation),
+        operation=operation,
+        rows=_rows(visit, operation, detail, path, data["items"], columns),
+        headings=tuple(headings(listing, columns, visit.principal, given)),
+        filters=tuple(filters_of(listing, visit.principal, given)),
+        is_searched=bool(listing.searchable),
+        given=given,
+        is_filtered=bool(given.keys() - {"sort", "limit", "cursor"}),
+        before=data["prev_cursor"] and link(given, cursor=data["prev_cursor"]),
+        after=data["next_cursor"] and link(given, cursor=data["next_cursor"]),
+        export=f"{BASE}/export/{operation.id}",
+        exported={**path, **{n: v for n, v in given.items() if n not in {"cursor", "limit"}}},
+        acts=_acts(visit, operation, path),
+        above=_above(visit, operation, path),
+    )
+
+
+def _collection(
+    visit: Visit,
+    operation: Operation,
+    path: Mapping[str, str],
+    items: list[dict[str, Any]],
+    view: type[View],
+) -> Response:
+    columns = columns_of(view)
+    return visit.page(
+        "collection.html",
+        heading=_title(operation),
+        operation=operation,
+        headings=[each.label for each in columns],
+        rows=_rows(visit, operation, None, path, items, columns),
+        acts=_acts(visit, operation, path),
+        above=_above(visit, operation, path),
+        done=_done(visit),
+    )
+
+
+def _rows(
+    visit: Visit,
+    operation: Operation,
+    detail: Operation | None,
+    path: Mapping[str, str],
+    items: list[dict[str, Any]],
+    columns: tuple[Column, ...],
+) -> list[dict[str, Any]]:
+    """The rows of a table. Where a row has no page of its own, it names what can be done to it."""
+    if detail is not None and not visit.may(detail):
+        detail = None
+    acts = [] if detail else [e for e in visit.catalog.acts_on_row(operation) if visit.may(e)]
+    first, *others = columns
+    shown = []
+    for row in items:
+        href = row_link(detail, row, path)
+        head = cell(
+            row.get(first.name), first.kind, visit.catalog if not href else None, first.name
+        )
+        if href:
+            head = Markup('<a href="{}">{}</a>').format(href, head)
+        cells = [cell(row.get(c.name), c.kind, visit.catalog, c.name) for c in others]
+        links = [(e.title, form_link(e, {**path, e.parameters[-1]: row.get("id")})) for e in acts]
+        shown.append({"head": head, "cells": cells, "acts": links, "id": row.get("id")})
+    return shown
+
+
+def _detail(
+    visit: Visit, operation: Operation, path: Mapping[str, str], answer: Answer
+) -> Response:
+    data = answer.data if isinstance(answer.data, dict) else {"answer": answer.data}
+    view = operation.message.result_type()
+    is_view = isinstance(view, type) and issubclass(view, View)
+    kinds = {each.name: each for each in fields_in(view)} if is_view else {}
+    name = data.get(label_of(view)) if is_view else None
+    acts = _acts(visit, operation, path, data)
+    return visit.page(
+        "detail.html",
+        heading=str(name or _title(operation)),
+        operation=operation,
+        facts=[_fact(visit, each, value, kinds.get(each)) for each, value in data.items()],
+        tables=_tables(visit, data),
+        acts=[each for each in acts if each["is_near"]],
+        further=[each for each in acts if not each["is_near"]],
+        relations=_relations(visit, operation, path, data),
+        above=_above(visit, operation, path),
+        done=_done(visit),
+    )
+
+
+def _fact(visit: Visit, name: str, value: Any, column: Column | None) -> dict[str, Any]:
+    kind = column.kind if column else ""
+    is_text = isinstance(value, str) and ("\n" in value or len(value) > 120)
+    shown = Markup("<pre>{}</pre>").format(value) if is_text else None
+    is_table = isinstance(value, list) and value and isinstance(value[0], dict)
+    return {
+        "name": name,
+        "label": column.label if column else name,
+        "value": shown or cell(value, kind, visit.catalog, name, is_whole=True),
+        "is_table": is_table,
+    }
+
+
+def _tables(visit: Visit, data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lists of objects inside an object."""
+    found = []
+    for name, value in data.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            names = list(dict.fromkeys(each for row in value for each in row))
+            rows = [[cell(row.get(n), "", visit.catalog, n) for n in names] for row in value]
+            found.append({"name": name, "headings": names, "rows": rows})
+    return found
+
+
+def _relations(
+    visit: Visit, operation: Operation, path: Mapping[str, str], data: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """Titles and addresses of what belongs to an object: lists below it, those that can be
+    filtered by it, and the audit trail about it."""
+    found = [
+        (_title(each), f"{BASE}/data{each.filled(_renamed(each, operation, path))}")
+        for each in visit.catalog.relations_of(operation)
+        if visit.may(each)
+    ]
+    found += [
+        (_title(section.operation), f"{BASE}{section.href}?{urlencode({name: value})}")
+        for section, name in visit.catalog.filtered_by(operation)
+        if visit.may(section.operation) and (value := data.get("id")) is not None
+    ]
+    trail = visit.catalog.reads.get("list_activity")
+    if data.get("id") and trail is not None and "target" in trail.filters and visit.may(trail):
+        found.append(("History", f"{BASE}/data{trail.path}?target={quote(str(data['id']))}"))
+    return found
+
+
+def _renamed(to: Operation, of: Operation, path: Mapping[str, str]) -> dict[str, str]:
+    """The values of one path for another that has other names for them, quoted."""
+    values = [quote(path[name], safe="") for name in of.parameters]
+    return dict(zip(to.parameters, values, strict=False))
+
+
+def _acts(
+    visit: Visit,
+    operation: Operation,
+    path: Mapping[str, str],
+    data: Mapping[str, Any] = MappingProxyType({}),
+) -> list[dict[str, Any]]:
+    """What can be done with what is shown; a command that needs further ids is not near."""
+    acts = [each for each in visit.catalog.acts_on(operation) if visit.may(each)]
+    if operation.is_list:
+        acts = [each for each in acts if len(each.parameters) == len(operation.parameters)]
+    partial = {each.template for each in acts if each.method == "PATCH"}
+    return [
+        {
+            "title": each.title,
+            "about": each.about,
+            "href": form_link(each, dict(zip(each.parameters, path.values(), strict=False))),
+            "is_risky": each.method == "DELETE",
+            "is_near": len(each.parameters) == len(operation.parameters),
+        }
+        for each in acts
+        if not (each.method == "PUT" and each.template in partial)
+        if not (each.path.endswith("/restore") and _is_there(data))
+    ]
+
+
+def _is_there(data: Mapping[str, Any]) -> bool:
+    """Whether an object is known not to be deleted."""
+    return data.get("is_deleted") is False or data.get("deleted_at", 0) is None
+
+
+def form_link(act: Operation, values: Mapping[str, Any]) -> str:
+    """The page on which a command is filled in and sent."""
+    told = {PATH + name: str(value) for name, value in values.items() if value is not None}
+    return f"{BASE}/form/{act.id}" + (f"?{urlencode(told)}" if told else "")
+
+
+def _above(visit: Visit, operation: Operation, path: Mapping[str, str]) -> tuple[str, str] | None:
+    above = visit.catalog.list_above(operation)
+    if above is None or not visit.may(above):
+        return None
+    values = {name: quote(value, safe="") for name, value in path.items()}
+    renamed = dict(zip(above.parameters, values.values(), strict=False))
+    return _title(above), f"{BASE}/data{above.filled(renamed)}"
+
+
+def _title(operation: Operation) -> str:
+    if operation.is_list and not operation.parameters:
+        for_section = operation.path.rpartition("/")[2]
+        return for_section.replace("-", " ").capitalize()
+    return operation.title.removeprefix("List ").removeprefix("Get ").capitalize()
+
+
+def _done(visit: Visit) -> str | None:
+    """What was just done, by the operation that the address names."""
+    act = visit.catalog.acts.get(visit.given.get("done", ""))
+    return None if act is None else f"{act.title}: done."
+
+
+def sentence(error: AppError) -> str:
+    """What a refusal says, with the fields that it is about."""
+    about = "; ".join(f"{each.field}: {each.message}" for each in error.errors)
+    return f"{error.detail} {about}".strip()
+
+
+def _view_of_items(operation: Operation) -> type[View] | None:
+    """The view of the rows in an answer such as ``{"items": […]}``."""
+    result = operation.message.result_type()
+    fields = getattr(result, "model_fields", {})
+    if list(fields) != ["items"]:
+        return None
+    found = next(iter(get_args(fields["items"].annotation)), None)
+    return found if isinstance(found, type) and issubclass(found, View) else None

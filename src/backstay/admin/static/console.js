@@ -1,0 +1,101 @@
+// Makes reading and filling in more comfortable; without it every page works, too.
+
+const LABEL = { ArrowDown: 1, ArrowUp: -1 };
+
+/** Searches a list on the server while somebody types into an input for an id. */
+function pick(input) {
+  const found = document.createElement("ul");
+  found.className = "found";
+  found.id = `${input.id}-found`;
+  found.setAttribute("role", "listbox");
+  found.setAttribute("aria-label", "Matches");
+  found.hidden = true;
+  input.after(found);
+  input.setAttribute("role", "combobox");
+  input.setAttribute("autocomplete", "off");
+  input.setAttribute("aria-controls", found.id);
+  input.setAttribute("aria-expanded", "false");
+  input.placeholder = "Type to search, or paste an id";
+  let asked = 0;
+  let waiting;
+
+  const close = () => {
+    found.hidden = true;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+  };
+  const take = (option) => {
+    input.value = option.dataset.id;
+    close();
+  };
+  const select = (step) => {
+    const options = [...found.children];
+    const now = options.findIndex((each) => each.getAttribute("aria-selected") === "true");
+    const next = options[(now + step + options.length) % options.length];
+    options.forEach((each) => each.setAttribute("aria-selected", String(each === next)));
+    if (next) {
+      input.setAttribute("aria-activedescendant", next.id);
+      next.scrollIntoView({ block: "nearest" });
+    }
+  };
+  const search = async () => {
+    const number = ++asked;
+    const url = `${input.dataset.pick}?${new URLSearchParams({ q: input.value })}`;
+    const response = await fetch(url, { headers: { Accept: "application/json" } });
+    if (number !== asked || !response.ok) return;
+    const { rows } = await response.json();
+    found.replaceChildren(
+      ...rows.map((row, index) => {
+        const option = document.createElement("li");
+        option.id = `${found.id}-${index}`;
+        option.dataset.id = row.id;
+        option.textContent = row.label === row.id ? row.id : `${row.label} · ${row.id}`;
+        option.setAttribute("role", "option");
+        option.setAttribute("aria-selected", "false");
+        option.addEventListener("mousedown", (event) => {
+          event.preventDefault();
+          take(option);
+        });
+        return option;
+      }),
+    );
+    found.hidden = rows.length === 0;
+    input.setAttribute("aria-expanded", String(rows.length > 0));
+  };
+  input.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(search, 200);
+  });
+  input.addEventListener("focus", () => input.value || search());
+  input.addEventListener("blur", close);
+  input.addEventListener("keydown", (event) => {
+    const chosen = found.querySelector('[aria-selected="true"]');
+    if (event.key in LABEL && !found.hidden) {
+      event.preventDefault();
+      select(LABEL[event.key]);
+    } else if (event.key === "Enter" && !found.hidden && chosen) {
+      event.preventDefault();
+      take(chosen);
+    } else if (event.key === "Escape") {
+      close();
+    }
+  });
+}
+
+document.querySelectorAll("input[data-pick]").forEach(pick);
+
+/** Shows moments in the zone of the reader; the title keeps them as the server says. */
+document.querySelectorAll("time[datetime]").forEach((each) => {
+  each.title = each.dateTime;
+});
+
+// a form that was sent is not sent again by a second click
+document.querySelectorAll("form[method='post']").forEach((form) => {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+  });
+});
+window.addEventListener("pageshow", () => {
+  document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
+});

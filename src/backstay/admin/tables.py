@@ -1,0 +1,239 @@
+"""Lays out lists and objects as tables: columns, cells, filters, and links to other pages."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from markupsafe import Markup, escape
+from pydantic_core import to_json
+
+from backstay.admin.catalog import Catalog, Operation, words
+from backstay.core.introspection import MessageField, fields_of
+from backstay.core.listing import ListQuery
+from backstay.core.messages import View
+from backstay.core.permissions import PermissionSpec, Source
+from backstay.core.principal import Principal
+
+BASE = "/admin"
+"""Where the console is."""
+MOST_COLUMNS = 8
+_LONG = 500
+_LABELS = ("name", "title", "label", "email", "username", "key", "message", "code")
+"""Fields by which people tell rows apart, the best first."""
+_UUID_LENGTH = 36
+_SHOWN = 200
+"""Of a longer value a table shows so many characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; ``kind`` is the format of its values, or their type."""
+
+    name: str
+    label: str
+    kind: str
+
+
+@cache
+def columns_of(view: type[View], most: int = MOST_COLUMNS) -> tuple[Column, ...]:
+    """The columns that a table of a view has room for; what names a row comes first."""
+    found = [each for each in fields_in(view) if each.kind not in {"object", "array", "long"}]
+    label = label_of(view)
+    found.sort(key=lambda each: (each.name != label, each.name == "id"))
+    return tuple(each for each in found if each.name != "id" or label == "id")[:most]
+
+
+@cache
+def fields_in(view: type[View]) -> tuple[Column, ...]:
+    """Every field of a view."""
+    schema = view.model_json_schema(mode="serialization")
+    return tuple(
+        Column(name, words(name), _kind(told)) for name, told in schema["properties"].items()
+    )
+
+
+@cache
+def label_of(view: type[View]) -> str:
+    """The field by which people tell the rows of a view apart."""
+    names = view.model_fields
+    return next((each for each in _LABELS if each in names), "id")
+
+
+def _kind(told: Mapping[str, Any]) -> str:
+    options = [each for each in told.get("anyOf", [told]) if each.get("type") != "null"]
+    value: Mapping[str, Any] = options[0] if options else {}
+    if value.get("maxLength", 0) > _LONG:
+        return "long"
+    return str(value.get("format") or value.get("type") or ("text" if "$ref" in value else "any"))
+
+
+_CONSTANTS = {
+    None: Markup('<span class="none">-</span>'),
+    "": Markup('<span class="none">-</span>'),
+    True: Markup('<span class="yes">yes</span>'),
+    False: Markup('<span class="no">no</span>'),
+}
+
+
+def cell(
+    value: Any,
+    kind: str = "",
+    catalog: Catalog | None = None,
+    name: str = "",
+    *,
+    is_whole: bool = False,
+) -> Markup:
+    """A value of JSON as HTML; the id of something that the console shows becomes a link.
+
+    Of an id a table shows the end only, unless ``is_whole``.
+    """
+    if value is None or value == "" or isinstance(value, bool):
+        return _CONSTANTS[value]
+    if isinstance(value, (dict, list)):
+        is_plain = isinstance(value, list) and not any(isinstance(e, (dict, list)) for e in value)
+        return _clipped(", ".join(map(str, value)) if is_plain else to_json(value).decode())
+    if kind == "date-time":
+        return moment(str(value))
+    if catalog is not None and (path := catalog.path_to(name, value)) is not None:
+        return Markup('<a class="id" href="{}" title="{}">{}</a>').format(
+            f"{BASE}/data{path}", value, value if is_whole else short(value)
+        )
+    if kind == "uuid":
+        return Markup('<span class="id" title="{}">{}</span>').format(
+            value, value if is_whole else short(value)
+        )
+    return _clipped(value)
+
+
+def short(value: Any) -> str:
+    """The end of an id, by which ids of one table differ most (RFC 9562, 5.7)."""
+    text = str(value)
+    return f"…{text[-8:]}" if len(text) == _UUID_LENGTH else text
+
+
+_TICKED = re.compile(r"`([^`]+)`")
+
+
+def told(text: str) -> Markup:
+    """A description in code as HTML: what is in backticks is code."""
+    return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))
+
+
+def moment(value: str) -> Markup:
+    """A moment in ISO 8601, to the second."""
+    shown = value[:19].replace("T", " ")
+    return Markup('<time datetime="{}">{}</time>').format(value, shown)
+
+
+def _clipped(value: Any) -> Markup:
+    text = str(value)
+    if len(text) <= _SHOWN:
+        return escape(text)
+    return Markup('<span title="{}">{}…</span>').format(text[:1000], text[:_SHOWN])
+
+
+def row_link(detail: Operation | None, row: Mapping[str, Any], given: Mapping[str, str]) -> str:
+    """The page of a row; empty if there is none. ``given`` are the values of the list's path."""
+    if detail is None:
+        return ""
+    names = detail.route.spec.path_names
+    values = dict(given)
+    last = detail.parameters[-1]
+    value = next((row[each] for each in (last, names.get(last, last), "id") if each in row), None)
+    if value is None:
+        return ""
+    values = {name: quote(str(given.get(name, value)), safe="") for name in detail.parameters}
+    values[last] = quote(str(value), safe="")
+    return f"{BASE}/data{detail.filled(values)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """An input of a list's filters."""
+
+    name: str
+    label: str
+    kind: str
+    choices: tuple[str, ...]
+    value: str
+
+
+_OPERATORS = {"contains": "contains", "gte": "from", "lte": "until", "eq": ""}
+
+
+def filters_of(
+    query: type[ListQuery[Any]], principal: Principal, given: Mapping[str, str]
+) -> Iterator[Filter]:
+    """The filters of a list that the principal may use; others that were given are shown, too."""
+    policy = query.permission
+    grant = principal.grant(policy.key) if isinstance(policy, PermissionSpec) else None
+    shown = set()
+    for each in fields_of(query):
+        if grant is not None and grant.refuses(Source.QUERY, each.name):
+            continue
+        for operator in _offered(each):
+            flat = each.name if operator == "eq" else f"{each.name}__{operator}"
+            shown.add(flat)
+            yield _filter(each, flat, operator, given)
+    for name in given.keys() - shown - {"sort", "q", "limit", "cursor"}:
+        yield Filter(name, words(name.replace("__", " ")), "text", (), given[name])
+
+
+def _offered(field: MessageField) -> tuple[str, ...]:
+    if not field.operators:
+        return ("eq",)
+    if "contains" in field.operators:
+        return ("contains",)
+    if "gte" in field.operators and "enum" not in field.constraints:
+        return ("gte", "lte")
+    return ("eq",)
+
+
+def _filter(field: MessageField, flat: str, operator: str, given: Mapping[str, str]) -> Filter:
+    label = f"{words(field.name)} {_OPERATORS[operator]}".strip()
+    choices = tuple(map(str, field.constraints.get("enum", ())))
+    if field.type == "boolean":
+        choices = ("true", "false")
+    kind = {"date-time": "datetime-local", "date": "date"}.get(
+        field.constraints.get("format", ""), "select" if choices else "text"
+    )
+    value = given.get(flat, "")
+    return Filter(flat, label, kind, choices, value[:19] if kind == "datetime-local" else value)
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """The head of a column; ``href`` sorts by it, and ``order`` says whether that is so now."""
+
+    label: str
+    href: str
+    order: str
+
+
+def headings(
+    query: type[ListQuery[Any]],
+    columns: Sequence[Column],
+    principal: Principal,
+    given: Mapping[str, str],
+) -> Iterator[Heading]:
+    """The heads of the columns of a list."""
+    policy = query.permission
+    grant = principal.grant(policy.key) if isinstance(policy, PermissionSpec) else None
+    now = given.get("sort", "")
+    for each in columns:
+        is_refused = grant is not None and grant.refuses(Source.QUERY, each.name)
+        if each.name not in query.sortable or is_refused:
+            yield Heading(each.label, "", "")
+            continue
+        order = {each.name: "ascending", f"-{each.name}": "descending"}.get(now, "")
+        key = f"-{each.name}" if order == "ascending" else each.name
+        yield Heading(each.label, link(given, sort=key, cursor=None), order)
+
+
+def link(given: Mapping[str, str], **changes: str | None) -> str:
+    """The query of this page with some parameters changed; None removes one."""
+    values = {**given, **changes}
+    return "?" + urlencode({name: value for name, value in values.items() if value})

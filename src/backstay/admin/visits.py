@@ -1,0 +1,139 @@
+"""A request to the console: who makes it, and what its pages need."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from backstay.admin.catalog import Catalog, Operation, Section, may_send
+from backstay.admin.cookies import ConsoleSession, Cookies
+from backstay.admin.rendering import page
+from backstay.admin.sending import Answer, Call, Pairs
+from backstay.admin.tables import BASE
+from backstay.core.errors import AppError
+from backstay.core.principal import STRANGER, Principal
+
+FRESH = "fresh_proof_required"
+"""The code of a refusal of who has not proven who they are of late (RFC 9470)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all requests to the console share; ``extras`` are pages that the navigation names."""
+
+    title: str
+    catalog: Catalog
+    cookies: Cookies
+    public_origin: str
+    extras: tuple["Extra", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A page with a template of its own; it shows what one query answers."""
+
+    path: str
+    title: str
+    operation_id: str
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request; ``form`` is what was submitted, and ``session`` is None before the sign-in."""
+
+    parts: Parts
+    request: Request
+    session: ConsoleSession | None = None
+    principal: Principal = STRANGER
+    form: dict[str, str] = field(default_factory=dict)
+    chosen: list[str] = field(default_factory=list)
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The parameters of the address; empty ones, as of empty inputs, were not given."""
+        return {name: value for name, value in self.request.query_params.items() if value.strip()}
+
+    @property
+    def catalog(self) -> Catalog:
+        """What the console can show."""
+        return self.parts.catalog
+
+    def page(self, template: str, /, *, status: int = 200, **values: Any) -> Response:
+        """A page with what each of them shows."""
+        token = self.parts.cookies.token(self.session) if self.session else ""
+        shared = {
+            "title": self.parts.title,
+            "here": self.request.scope["path"],
+            "csrf": token,
+            "who": self.principal.profile,
+            "menu": self._menu() if self.session else (),
+            "done": None,
+            "problem": None,
+        }
+        return page(template, shared | values, status)
+
+    def error(self, error: AppError) -> Response:
+        """The page about a refusal."""
+        request_id = self.request.scope.get("backstay.request_id", "")
+        response = self.page("error.html", status=error.status, error=error, request_id=request_id)
+        for name, value in error.headers.items():
+            response.headers[name] = value
+        return response
+
+    async def send(
+        self,
+        operation: Operation,
+        path: Mapping[str, str],
+        query: Pairs | None = None,
+        body: dict[str, Any] | None = None,
+        *,
+        etag: str | None = None,
+        key: str | None = None,
+    ) -> Answer:
+        """Send what a client of the API would have sent.
+
+        Raises:
+            AppError: it was refused.
+        """
+        return await Call(operation, path, query or [], body or {}, etag, key).send(self.request)
+
+    def may(self, operation: Operation) -> bool:
+        """Whether to offer it."""
+        return may_send(self.principal, operation.message)
+
+    def redirect(self, path: str, **query: str) -> Response:
+        """Go to another page of the console (RFC 9110, 15.4.4)."""
+        told = f"?{urlencode(query)}" if query else ""
+        return RedirectResponse(f"{BASE}{path}{told}", 303)
+
+    def to_fresh(self) -> Response:
+        """Ask for the password again, and come back to this page."""
+        target = self.request.scope["path"].removeprefix(BASE)
+        if query := self.request.url.query:
+            target += f"?{query}"
+        return RedirectResponse(f"{BASE}/fresh?next={quote(target)}", 303)
+
+    def _menu(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """The navigation: groups of titles and addresses that the principal may open."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for extra in self.parts.extras:
+            operation = self.catalog.reads.get(extra.operation_id)
+            if operation is not None and self.may(operation):
+                groups.setdefault("", []).append((extra.title, f"{BASE}{extra.path}"))
+        for section in self.catalog.sections:
+            if self.may(section.operation):
+                groups.setdefault(_group(section), []).append(
+                    (section.title, f"{BASE}{section.href}")
+                )
+        return list(groups.items())
+
+
+Handler = Callable[[Visit], Awaitable[Response]]
+"""Answers a request to the console."""
+
+
+def _group(section: Section) -> str:
+    return section.group.replace("_", " ")

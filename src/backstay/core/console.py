@@ -1,0 +1,55 @@
+"""What a feature may say about its pages in the admin console, in its module `admin`.
+
+Without a word of it everything of a feature is in the console; this only arranges it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from backstay.core.listing import ListQuery
+from backstay.core.messages import Command, Query
+from backstay.core.wiring import Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminView:
+    """How the console shows the rows of a list, and what it does with them.
+
+    Attributes:
+        list: the query of the list.
+        title: its name in the navigation; by default the end of its path.
+        columns: the fields of a row that the table has, in their order.
+        form: the fields that forms begin with, in their order; further ones follow.
+        actions: the commands about one row, in the order of their buttons; others are in a menu.
+        cells: by field, a function from its value in JSON to the text that is shown.
+        hidden: whether the navigation leaves it out.
+    """
+
+    list: type[ListQuery[Any]]
+    title: str = ""
+    columns: tuple[str, ...] = ()
+    form: tuple[str, ...] = ()
+    actions: tuple[type[Command[Any]], ...] = ()
+    cells: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
+    hidden: bool = False
+    place: Place = field(default_factory=Place.of_caller, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminPage:
+    """A page of its own, which shows what a query answers.
+
+    Attributes:
+        path: the end of its address, below `/admin/page/`.
+        title: its name in the navigation.
+        query: what it shows; who may not send it does not see the page.
+        template: a file in `templates/admin` of the project, in Jinja; it gets ``data``, the answer
+            in JSON, and extends ``page.html``. By default the answer is shown as any other.
+    """
+
+    path: str
+    title: str
+    query: type[Query[Any]]
+    template: str = ""
+    place: Place = field(default_factory=Place.of_caller, compare=False, repr=False)
