@@ -12,6 +12,8 @@ from backstay.core.caching import Cached as Cached
 from backstay.core.caching import TagContext as TagContext
 from backstay.core.clock import new_id as new_id
 from backstay.core.clock import utc_now as utc_now
+from backstay.core.console import AdminPage as AdminPage
+from backstay.core.console import AdminView as AdminView
 from backstay.core.context import ActivityNote as ActivityNote
 from backstay.core.context import CacheTags as CacheTags
 from backstay.core.context import Origin as Origin

@@ -22,7 +22,7 @@ _STALE = 412
 async def show(visit: Visit) -> Response:
     """An empty form; one that changes something shows what is there."""
     act = _act_of(visit)
-    inputs, etag = forms.inputs_of(act, visit.principal), ""
+    inputs, etag = _inputs(visit, act), ""
     if act.method in {"PATCH", "PUT"} and (current := await _current(visit, act)) is not None:
         inputs, etag = forms.filled(inputs, current.data), current.etag or ""
     inputs = forms.prefilled(inputs, visit.given)
@@ -32,7 +32,7 @@ async def show(visit: Visit) -> Response:
 async def send(visit: Visit) -> Response:
     """Send the command; a refusal is shown at the fields that it is about."""
     act = _act_of(visit)
-    inputs = forms.submitted(forms.inputs_of(act, visit.principal), visit.form)
+    inputs = forms.submitted(_inputs(visit, act), visit.form)
     key, etag = visit.form.get("key", ""), visit.form.get("etag", "")
     try:
         filled = forms.read(act, inputs, visit.form)
@@ -92,6 +92,17 @@ def _page(
         back=_back(visit, act),
         is_risky=act.method == "DELETE",
     )
+
+
+def _inputs(visit: Visit, act: Operation) -> tuple[Input, ...]:
+    """The inputs of a command; those that its feature names come first."""
+    inputs, shown = forms.inputs_of(act, visit.principal), visit.catalog.nearest(act)
+    listed = shown if shown is None or shown.is_list else visit.catalog.list_above(shown)
+    arranged = visit.catalog.view_of(listed)
+    first = arranged.form if arranged else ()
+    ranks = {name: rank for rank, name in enumerate(first, 1)}
+    rank_of = {each.name: 0 if each.is_in_path else ranks.get(each.field, 99) for each in inputs}
+    return tuple(sorted(inputs, key=lambda each: rank_of[each.name]))
 
 
 def _act_of(visit: Visit) -> Operation:

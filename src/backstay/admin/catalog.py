@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+from backstay.core.console import AdminView
 from backstay.core.listing import ListQuery
 from backstay.core.messages import Message, View, argument_of
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec
@@ -126,11 +127,13 @@ class Catalog:
     reads: Mapping[str, Operation]
     acts: Mapping[str, Operation]
     sections: tuple[Section, ...]
+    views: Mapping[type[Message[Any]], AdminView] = field(default_factory=dict)
     _named: dict[str, Section | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, routes: Iterable[Route], prefix: str) -> "Catalog":
-        """The catalog of an application whose API is under ``prefix``."""
+    def of(cls, routes: Iterable[Route], prefix: str, views: Iterable[AdminView] = ()) -> "Catalog":
+        """The catalog of an application whose API is under ``prefix``, arranged by ``views``."""
+        arranged: dict[type[Message[Any]], AdminView] = {each.list: each for each in views}
         found = [
             Operation(route, route.path_format.removeprefix(prefix))
             for route in routes
@@ -140,18 +143,26 @@ class Catalog:
         acts = {each.id: each for each in found if each.method != "GET"}
         sections = [
             Section(
-                words(each.path.rpartition("/")[2]),
+                title_in(arranged, each) or words(each.path.rpartition("/")[2]),
                 each.route.spec.tag,
                 each,
             )
             for each in reads.values()
             if each.is_list and not each.parameters
         ]
-        return cls(reads, acts, tuple(sections))
+        return cls(reads, acts, tuple(sections), arranged)
 
     def detail_of(self, listed: Operation) -> Operation | None:
         """The query that shows one row of a list."""
         return self._details.get(listed.id)
+
+    def sending(self, message: type[Message[Any]]) -> Operation | None:
+        """The query whose message this is."""
+        return next((each for each in self.reads.values() if each.message is message), None)
+
+    def view_of(self, listed: Operation | None) -> AdminView | None:
+        """How its feature arranges a list."""
+        return None if listed is None else self.views.get(listed.message)
 
     def list_above(self, shown: Operation) -> Operation | None:
         """What a query hangs under: the list of such objects, or the object that has them."""
@@ -273,6 +284,12 @@ class Catalog:
         """Literal segments come before parameters."""
         ordered = sorted(self.reads.values(), key=lambda each: each.template.replace("{}", "~"))
         return [(re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", each.path)), each) for each in ordered]
+
+
+def title_in(views: Mapping[type[Message[Any]], AdminView], listed: Operation) -> str:
+    """The title that its feature gives a list; empty if it gives none."""
+    view = views.get(listed.message)
+    return "" if view is None else view.title
 
 
 def _is_usual(route: Any) -> bool:

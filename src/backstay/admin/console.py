@@ -1,6 +1,7 @@
 """The console as an application: its routes, and what is checked before each of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 from starlette.requests import Request
@@ -9,14 +10,16 @@ from starlette.routing import Route as PlainRoute
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from backstay.admin import acting, exporting, picking, proving, showing, sign_in
+from backstay.admin import acting, exporting, pages, picking, proving, showing, sign_in
 from backstay.admin.catalog import Catalog
 from backstay.admin.cookies import Cookies
-from backstay.admin.rendering import asset_response
+from backstay.admin.rendering import asset_response, environment
 from backstay.admin.tables import BASE
 from backstay.admin.visits import Handler, Parts, Visit
 from backstay.core.addresses import normal_origin
+from backstay.core.console import AdminPage, AdminView, arrangements_of
 from backstay.core.errors import AppError, Forbidden, NotFound, Unauthenticated
+from backstay.core.feature import Feature
 from backstay.core.ports import Clock
 from backstay.core.principal import STRANGER, Principal
 from backstay.settings import Settings
@@ -29,11 +32,35 @@ MOST_FIELDS = 2000
 _SAFE = {"GET", "HEAD"}
 
 
-def console_of(routes: Iterable[Route], settings: Settings, key: bytes, clock: Clock) -> "Console":
-    """The console of an application with these routes; ``key`` signs its cookies."""
+def console_of(
+    routes: Iterable[Route],
+    features: Sequence[Feature],
+    settings: Settings,
+    key: bytes,
+    clock: Clock,
+    templates: Path | None = None,
+) -> "Console":
+    """The console of an application with these routes.
+
+    Args:
+        features: those that may arrange it, in their modules `admin`.
+        key: signs its cookies.
+        templates: the folder of the project's templates; those of pages are in `admin`.
+    """
+    said = list(arrangements_of(features))
+    views = [each for each in said if isinstance(each, AdminView)]
+    own = {each.path: each for each in said if isinstance(each, AdminPage)}
     cookies = Cookies(key, clock, secure=not settings.is_local)
-    catalog = Catalog.of(routes, f"{settings.app.root_path}/v1")
-    return Console(Parts(settings.app.title, catalog, cookies, settings.app.public_origin))
+    catalog = Catalog.of(routes, f"{settings.app.root_path}/v1", views)
+    parts = Parts(
+        settings.app.title,
+        catalog,
+        cookies,
+        settings.app.public_origin,
+        own,
+        environment(templates and templates / "admin"),
+    )
+    return Console(parts)
 
 
 class Console:
@@ -50,6 +77,7 @@ class Console:
                 self._route("/fresh", proving.show),
                 self._route("/fresh", proving.prove, "POST"),
                 self._route("/data/{path:path}", showing.show),
+                self._route("/page/{path:path}", pages.show),
                 self._route("/form/{operation}", acting.show),
                 self._route("/form/{operation}", acting.send, "POST"),
                 self._route("/export/{operation}", exporting.export),

@@ -59,6 +59,11 @@ class Input:
     is_fixed: bool = False
 
     @property
+    def is_in_path(self) -> bool:
+        """Whether it is a parameter of the path: what the command is about."""
+        return self.source is Source.PATH
+
+    @property
     def is_secret(self) -> bool:
         """Whether its value is never shown again."""
         return self.kind == "password"

@@ -7,7 +7,14 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+    Template,
+)
 from starlette.responses import HTMLResponse, Response
 
 from backstay.admin import tables
@@ -18,10 +25,12 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 @cache
-def environment() -> Environment:
-    """Jinja with the templates of the console; every value is escaped."""
+def environment(own: Path | None = None) -> Environment:
+    """Jinja with the templates of the console, and with the pages of a project in the folder
+    ``own``; every value is escaped."""
+    loaders = [PackageLoader("backstay.admin"), *([FileSystemLoader(own)] if own else [])]
     made = Environment(
-        loader=PackageLoader("backstay.admin"),
+        loader=ChoiceLoader(loaders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -32,10 +41,10 @@ def environment() -> Environment:
     return made
 
 
-def page(template: str, values: Mapping[str, Any], status: int = 200) -> Response:
+def page(template: Template, values: Mapping[str, Any], status: int = 200) -> Response:
     """A page; ``nonce`` is what its own scripts and styles must name (CSP Level 3)."""
     nonce = token_urlsafe(16)
-    html = environment().get_template(template).render(values, nonce=nonce)
+    html = template.render(values, nonce=nonce)
     own = f"'self' 'nonce-{nonce}'"
     policy = (
         f"default-src 'none'; script-src {own}; style-src {own}; img-src 'self'; "

@@ -39,7 +39,11 @@ async def show(visit: Visit) -> Response:
     found = visit.catalog.operation_at("/" + visit.request.path_params["path"])
     if found is None:
         raise NotFound("The console has no such page.")
-    operation, path = found
+    return await shown(visit, *found)
+
+
+async def shown(visit: Visit, operation: Operation, path: Mapping[str, str]) -> Response:
+    """The page of what a query of the API answers."""
     given = {name: value for name, value in visit.given.items() if name not in _OURS}
     if operation.listing is not None:
         return await _list(visit, operation, operation.listing, path, given)
@@ -58,7 +62,8 @@ async def _list(
     given: dict[str, str],
 ) -> Response:
     view: type[View] = argument_of(listing, ListQuery)
-    columns = columns_of(view)
+    arranged = visit.catalog.view_of(operation)
+    columns = columns_of(view, arranged.columns if arranged else ())
     data: dict[str, Any] = {"items": [], "next_cursor": None, "prev_cursor": None}
     problem, status = None, 200
     asked = given if {"limit", "cursor"} & given.keys() else {**given, "limit": PAGE}
@@ -72,7 +77,7 @@ async def _list(
         status=status,
         problem=problem,
         done=_done(visit),
-        heading=_title(operation),
+        heading=_title(visit, operation),
         operation=operation,
         rows=_rows(visit, operation, detail, path, data["items"], columns),
         headings=tuple(headings(listing, columns, visit.principal, given)),
@@ -99,7 +104,7 @@ def _collection(
     columns = columns_of(view)
     return visit.page(
         "collection.html",
-        heading=_title(operation),
+        heading=_title(visit, operation),
         operation=operation,
         headings=[each.label for each in columns],
         rows=_rows(visit, operation, None, path, items, columns),
@@ -121,10 +126,13 @@ def _rows(
     if detail is not None and not visit.may(detail):
         detail = None
     acts = [] if detail else [e for e in visit.catalog.acts_on_row(operation) if visit.may(e)]
+    arranged = visit.catalog.view_of(operation)
+    told = arranged.cells if arranged else {}
     first, *others = columns
     shown = []
     for row in items:
         href = row_link(detail, row, path)
+        row |= {name: tell(row[name]) for name, tell in told.items() if name in row}
         head = cell(
             row.get(first.name), first.kind, visit.catalog if not href else None, first.name
         )
@@ -147,7 +155,7 @@ def _detail(
     acts = _acts(visit, operation, path, data)
     return visit.page(
         "detail.html",
-        heading=str(name or _title(operation)),
+        heading=str(name or _title(visit, operation)),
         operation=operation,
         facts=[_fact(visit, each, value, kinds.get(each)) for each, value in data.items()],
         tables=_tables(visit, data),
@@ -189,12 +197,12 @@ def _relations(
     """Titles and addresses of what belongs to an object: lists below it, those that can be
     filtered by it, and the audit trail about it."""
     found = [
-        (_title(each), f"{BASE}/data{each.filled(_renamed(each, operation, path))}")
+        (_title(visit, each), f"{BASE}/data{each.filled(_renamed(each, operation, path))}")
         for each in visit.catalog.relations_of(operation)
         if visit.may(each)
     ]
     found += [
-        (_title(section.operation), f"{BASE}{section.href}?{urlencode({name: value})}")
+        (_title(visit, section.operation), f"{BASE}{section.href}?{urlencode({name: value})}")
         for section, name in visit.catalog.filtered_by(operation)
         if visit.may(section.operation) and (value := data.get("id")) is not None
     ]
@@ -220,6 +228,10 @@ def _acts(
     acts = [each for each in visit.catalog.acts_on(operation) if visit.may(each)]
     if operation.is_list:
         acts = [each for each in acts if len(each.parameters) == len(operation.parameters)]
+    arranged = visit.catalog.view_of(visit.catalog.list_above(operation))
+    first = arranged.actions if arranged else ()
+    if first:
+        acts.sort(key=lambda each: first.index(each.message) if each.message in first else 99)
     partial = {each.template for each in acts if each.method == "PATCH"}
     return [
         {
@@ -227,7 +239,8 @@ def _acts(
             "about": each.about,
             "href": form_link(each, dict(zip(each.parameters, path.values(), strict=False))),
             "is_risky": each.method == "DELETE",
-            "is_near": len(each.parameters) == len(operation.parameters),
+            "is_near": len(each.parameters) == len(operation.parameters)
+            and (not first or operation.is_list or each.message in first),
         }
         for each in acts
         if not (each.method == "PUT" and each.template in partial)
@@ -252,13 +265,12 @@ def _above(visit: Visit, operation: Operation, path: Mapping[str, str]) -> tuple
         return None
     values = {name: quote(value, safe="") for name, value in path.items()}
     renamed = dict(zip(above.parameters, values.values(), strict=False))
-    return _title(above), f"{BASE}/data{above.filled(renamed)}"
+    return _title(visit, above), f"{BASE}/data{above.filled(renamed)}"
 
 
-def _title(operation: Operation) -> str:
+def _title(visit: Visit, operation: Operation) -> str:
     if operation.is_list and not operation.parameters:
-        for_section = operation.path.rpartition("/")[2]
-        return for_section.replace("-", " ").capitalize()
+        return next(e.title for e in visit.catalog.sections if e.operation is operation)
     return operation.title.removeprefix("List ").removeprefix("Get ").capitalize()
 
 

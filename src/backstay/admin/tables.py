@@ -1,6 +1,5 @@
 """Lays out lists and objects as tables: columns, cells, filters, and links to other pages."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -38,12 +37,18 @@ class Column:
 
 
 @cache
-def columns_of(view: type[View], most: int = MOST_COLUMNS) -> tuple[Column, ...]:
-    """The columns that a table of a view has room for; what names a row comes first."""
+def columns_of(view: type[View], names: tuple[str, ...] = ()) -> tuple[Column, ...]:
+    """The columns of a table of a view: those of these names, else those that it has room for.
+
+    What names a row comes first.
+    """
+    if names:
+        known = {each.name: each for each in fields_in(view)}
+        return tuple(known[name] for name in names)
     found = [each for each in fields_in(view) if each.kind not in {"object", "array", "long"}]
     label = label_of(view)
     found.sort(key=lambda each: (each.name != label, each.name == "id"))
-    return tuple(each for each in found if each.name != "id" or label == "id")[:most]
+    return tuple(each for each in found if each.name != "id" or label == "id")[:MOST_COLUMNS]
 
 
 @cache
@@ -114,12 +119,13 @@ def short(value: Any) -> str:
     return f"…{text[-8:]}" if len(text) == _UUID_LENGTH else text
 
 
-_TICKED = re.compile(r"`([^`]+)`")
-
-
 def told(text: str) -> Markup:
     """A description in code as HTML: what is in backticks is code."""
-    return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(parts)
+    )
 
 
 def moment(value: str) -> Markup:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -13,6 +14,7 @@ from backstay.admin.cookies import ConsoleSession, Cookies
 from backstay.admin.rendering import page
 from backstay.admin.sending import Answer, Call, Pairs
 from backstay.admin.tables import BASE
+from backstay.core.console import AdminPage
 from backstay.core.errors import AppError
 from backstay.core.principal import STRANGER, Principal
 
@@ -22,22 +24,14 @@ FRESH = "fresh_proof_required"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What all requests to the console share; ``extras`` are pages that the navigation names."""
+    """What all requests to the console share; ``pages`` are those of features, by their paths."""
 
     title: str
     catalog: Catalog
     cookies: Cookies
     public_origin: str
-    extras: tuple["Extra", ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Extra:
-    """A page with a template of its own; it shows what one query answers."""
-
-    path: str
-    title: str
-    operation_id: str
+    pages: Mapping[str, AdminPage]
+    environment: Environment
 
 
 @dataclass(slots=True)
@@ -73,7 +67,7 @@ class Visit:
             "done": None,
             "problem": None,
         }
-        return page(template, shared | values, status)
+        return page(self.parts.environment.get_template(template), shared | values, status)
 
     def error(self, error: AppError) -> Response:
         """The page about a refusal."""
@@ -119,12 +113,12 @@ class Visit:
     def _menu(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """The navigation: groups of titles and addresses that the principal may open."""
         groups: dict[str, list[tuple[str, str]]] = {}
-        for extra in self.parts.extras:
-            operation = self.catalog.reads.get(extra.operation_id)
-            if operation is not None and self.may(operation):
-                groups.setdefault("", []).append((extra.title, f"{BASE}{extra.path}"))
+        for each in self.parts.pages.values():
+            if may_send(self.principal, each.query):
+                groups.setdefault("", []).append((each.title, f"{BASE}/page/{each.path}"))
         for section in self.catalog.sections:
-            if self.may(section.operation):
+            arranged = self.catalog.view_of(section.operation)
+            if self.may(section.operation) and not (arranged and arranged.hidden):
                 groups.setdefault(_group(section), []).append(
                     (section.title, f"{BASE}{section.href}")
                 )

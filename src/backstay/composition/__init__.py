@@ -75,6 +75,7 @@ class Backstay(Adapters):
 
     ``histories`` are those of migrations that the database must have.
     ``conditional`` are the messages for which the preconditions of a request are compared.
+    ``templates`` is the folder of a project's templates.
     ``lacks_mail_server`` tells that features write mails although no mail backend is configured.
     """
 
@@ -90,6 +91,7 @@ class Backstay(Adapters):
     worker_context: WorkerContext
     conditional: frozenset[type[Message[Any]]]
     lacks_mail_server: bool
+    templates: Path | None
     roles: tuple[RoleSpec, ...]
 
     @property
@@ -209,6 +211,7 @@ def compose(
         worker_context=_worker_context(outbox, bus, schedule, adapters),
         conditional=frozenset(filter(registry.compares, registry.handlers)),
         lacks_mail_server=lacks_mail,
+        templates=templates,
         roles=tuple(roles),
     )
 

@@ -89,7 +89,8 @@ def app_of(
         app.include_router(router)
     index.plain_routes = plain_routes(app)
     app.seal()
-    if faults := (*_limit_faults(app), *_path_faults(app, index)):
+    of_console = console.faults(backstay) if settings.admin.console else ()
+    if faults := (*_limit_faults(app), *_path_faults(app, index), *of_console):
         raise BootError(faults)
     return app
 

@@ -3,10 +3,13 @@
 Without a word of it everything of a feature is in the console; this only arranges it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
+from backstay.core.feature import Feature
 from backstay.core.listing import ListQuery
 from backstay.core.messages import Command, Query
 from backstay.core.wiring import Place
@@ -53,3 +56,15 @@ class AdminPage:
     query: type[Query[Any]]
     template: str = ""
     place: Place = field(default_factory=Place.of_caller, compare=False, repr=False)
+
+
+def arrangements_of(features: Sequence[Feature]) -> Iterator[AdminView | AdminPage]:
+    """What the modules `admin` of features declare."""
+    for feature in features:
+        name = f"{feature.package}.admin"
+        if feature.package is None or not hasattr(import_module(feature.package), "__path__"):
+            continue
+        if find_spec(name) is not None:
+            for value in vars(import_module(name)).values():
+                if isinstance(value, AdminView | AdminPage) and value.place.module == name:
+                    yield value

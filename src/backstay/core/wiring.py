@@ -25,6 +25,7 @@ class Code(StrEnum):
     TEMPLATE_SUBJECT = "template.subject"
     TEMPLATE_VALUE = "template.value"
     SERVER_TWICE = "server.twice"
+    ADMIN_VIEW = "admin.view"
     ROLE_NAME = "role.name"
     ROLE_TWICE = "role.twice"
     ROLE_LEVEL = "role.level"
