@@ -24,7 +24,7 @@ from backstay.core.ports import Clock
 from backstay.core.principal import STRANGER, Principal
 from backstay.settings import Settings
 from backstay.web.dispatch import Route
-from backstay.web.errors import tell, tell_unhandled
+from backstay.web.errors import refusal_of, tell, tell_unhandled
 from backstay.web.state import edge_of
 
 MOST_FIELDS = 2000
@@ -109,14 +109,10 @@ class Console:
             if visit.session is None and not is_public:
                 return await self._to_sign_in(visit)
             if request.method not in _SAFE:
-                await self._accept_form(visit)
+                await self._accept_form(visit, needs_token=not is_public)
             response = await handler(visit)
-        except AppError as error:
-            tell(request.scope, error)
-            response = visit.error(error)
         except Exception as error:
-            tell_unhandled(request.scope, error)
-            response = visit.error(AppError())
+            response = visit.error(_refusal(request, error))
         if visit.session is not None and _is_navigation(request):
             self._parts.cookies.renew(response, visit.session)
         return response
@@ -146,8 +142,10 @@ class Console:
         self._parts.cookies.clear(response)
         return response
 
-    async def _accept_form(self, visit: Visit) -> None:
+    async def _accept_form(self, visit: Visit, *, needs_token: bool) -> None:
         """Read a form, if a page of this console sent it.
+
+        That of a sign-in belongs to no session yet: it has no token, only an origin.
 
         Raises:
             Forbidden: another site sent it, or a page of another session.
@@ -159,7 +157,7 @@ class Console:
         visit.form = dict(pairs)
         visit.chosen = [value for name, value in pairs if name == "row"]
         session, token = visit.session, visit.form.get("csrf", "")
-        if session is not None and not self._parts.cookies.is_token(session, token):
+        if needs_token and session and not self._parts.cookies.is_token(session, token):
             raise Forbidden("This form is of another session: open its page again.")
 
     def _check_origin(self, request: Request) -> None:
@@ -170,6 +168,16 @@ class Console:
             raise Forbidden("Only pages of this console may send its forms.")
         if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             raise Forbidden("Only pages of this console may send its forms.")
+
+
+def _refusal(request: Request, error: Exception) -> AppError:
+    """What a page says about an error, which is logged as that of any other request is."""
+    refusal = refusal_of(error)
+    if refusal is None:
+        tell_unhandled(request.scope, error)
+        return AppError()
+    tell(request.scope, refusal)
+    return refusal
 
 
 async def home(visit: Visit) -> Response:
