@@ -1,6 +1,5 @@
 """Shows that no other site can make a browser do something in the console."""
 
-import httpx
 import pytest
 from fastapi import FastAPI
 
@@ -107,5 +106,5 @@ async def test_junk_is_refused_with_a_sentence(console: Open) -> None:
             headers={"Content-Type": "application/x-www-form-urlencoded"},
         )
         assert answer.status_code in {400, 403, 413}
-    answer: httpx.Response = await visitor.client.post(FORM, data={**form, **many})
-    assert answer.status_code == 400
+    crowded = await visitor.client.post(FORM, data={**form, **many})
+    assert crowded.status_code == 400

@@ -6,6 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from backstay.admin.sending import Call
+from backstay.admin.tables import asked_of
 from backstay.admin.visits import Visit
 from backstay.core.context import Context, Sender
 from backstay.core.errors import NotFound
@@ -25,10 +26,10 @@ async def export(visit: Visit) -> Response:
     operation = visit.catalog.reads.get(visit.request.path_params["operation"])
     given = visit.given
     kind = given.pop("as", "csv")
-    if operation is None or operation.view is None or kind not in _KINDS:
+    if operation is None or operation.listing is None or kind not in _KINDS:
         raise NotFound("The console has no such export.")
     path = {name: given.pop(name, "") for name in operation.parameters}
-    query = [*given.items(), ("limit", str(MAX_ROWS))]
+    query = [*asked_of(operation.listing, given).items(), ("limit", str(MAX_ROWS))]
     call = Call(operation, path, query)
     await call.count(visit.request)
     message = await call.message()

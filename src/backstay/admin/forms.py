@@ -5,13 +5,13 @@ decide whether it is valid.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from backstay.admin.catalog import Operation, words
 from backstay.admin.sending import Pairs
+from backstay.admin.tables import in_utc
 from backstay.core.errors import FieldError, Invalid
 from backstay.core.introspection import MessageField, fields_of
 from backstay.core.masking import tells_secret
@@ -21,7 +21,6 @@ from backstay.core.principal import Principal
 PATH = "path."
 _LONG = 300
 """A text that may be longer gets several lines."""
-_NAIVE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 _FORMATS = {
     "date-time": "datetime-local",
     "date": "date",
@@ -191,12 +190,7 @@ def _value(each: Input, text: str, *, was: str, replaces: bool) -> tuple[bool, A
             raise Invalid("1 field is not valid.", errors=(fault,)) from None
     if each.kind == "lines":
         return True, [line.strip() for line in text.splitlines() if line.strip()]
-    return True, moment(text) if each.kind == "datetime-local" else text
-
-
-def moment(text: str) -> str:
-    """A moment of a browser's input, which has no zone: the console means UTC."""
-    return f"{text}Z" if _NAIVE.fullmatch(text) else text
+    return True, in_utc(text) if each.kind == "datetime-local" else text
 
 
 def _input(field: MessageField, fields: Sequence[MessageField], operation: Operation) -> Input:

@@ -2,7 +2,7 @@
 
 from starlette.responses import JSONResponse, Response
 
-from backstay.admin.tables import label_of
+from backstay.admin.tables import label_in
 from backstay.admin.visits import Visit
 from backstay.core.errors import AppError, NotFound
 
@@ -28,6 +28,5 @@ async def pick(visit: Visit) -> Response:
         found = (await visit.send(operation, {}, query)).data["items"]
     except AppError as error:
         return JSONResponse({"error": error.detail}, error.status)
-    label = label_of(operation.view)
-    rows = [{"id": str(row["id"]), "label": str(row[label])} for row in found if "id" in row]
+    rows = [{"id": str(row["id"]), "label": label_in(row)} for row in found if "id" in row]
     return JSONResponse({"rows": rows})

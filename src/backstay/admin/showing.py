@@ -14,12 +14,13 @@ from backstay.admin.sending import Answer
 from backstay.admin.tables import (
     BASE,
     Column,
+    asked_of,
     cell,
     columns_of,
     fields_in,
     filters_of,
     headings,
-    label_of,
+    label_in,
     link,
     row_link,
 )
@@ -66,7 +67,7 @@ async def _list(
     columns = columns_of(view, arranged.columns if arranged else ())
     data: dict[str, Any] = {"items": [], "next_cursor": None, "prev_cursor": None}
     problem, status = None, 200
-    asked = given if {"limit", "cursor"} & given.keys() else {**given, "limit": PAGE}
+    asked = {"limit": PAGE} | asked_of(listing, given)
     try:
         data = (await visit.send(operation, path, list(asked.items()))).data
     except (Invalid, Unavailable) as error:
@@ -137,7 +138,9 @@ def _rows(
             row.get(first.name), first.kind, visit.catalog if not href else None, first.name
         )
         if href:
-            head = Markup('<a href="{}">{}</a>').format(href, head)
+            head = Markup('<a href="{}">{}</a>').format(
+                href, head if row.get(first.name) else label_in(row)
+            )
         cells = [cell(row.get(c.name), c.kind, visit.catalog, c.name) for c in others]
         links = [(e.title, form_link(e, {**path, e.parameters[-1]: row.get("id")})) for e in acts]
         shown.append({"head": head, "cells": cells, "acts": links, "id": row.get("id")})
@@ -151,11 +154,10 @@ def _detail(
     view = operation.message.result_type()
     is_view = isinstance(view, type) and issubclass(view, View)
     kinds = {each.name: each for each in fields_in(view)} if is_view else {}
-    name = data.get(label_of(view)) if is_view else None
     acts = _acts(visit, operation, path, data)
     return visit.page(
         "detail.html",
-        heading=str(name or _title(visit, operation)),
+        heading=label_in(data) or _title(visit, operation),
         operation=operation,
         facts=[_fact(visit, each, value, kinds.get(each)) for each, value in data.items()],
         tables=_tables(visit, data),

@@ -1,5 +1,6 @@
 """Lays out lists and objects as tables: columns, cells, filters, and links to other pages."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,7 @@ MOST_COLUMNS = 8
 _LONG = 500
 _LABELS = ("name", "title", "label", "email", "username", "key", "message", "code")
 """Fields by which people tell rows apart, the best first."""
+_NAIVE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 _UUID_LENGTH = 36
 _SHOWN = 200
 """Of a longer value a table shows so many characters."""
@@ -46,9 +48,10 @@ def columns_of(view: type[View], names: tuple[str, ...] = ()) -> tuple[Column, .
         known = {each.name: each for each in fields_in(view)}
         return tuple(known[name] for name in names)
     found = [each for each in fields_in(view) if each.kind not in {"object", "array", "long"}]
-    label = label_of(view)
-    found.sort(key=lambda each: (each.name != label, each.name == "id"))
-    return tuple(each for each in found if each.name != "id" or label == "id")[:MOST_COLUMNS]
+    ranks = {name: rank for rank, name in enumerate(_LABELS)}
+    found.sort(key=lambda each: ranks.get(each.name, len(ranks)))
+    is_named = any(each.name in ranks for each in found)
+    return tuple(each for each in found if each.name != "id" or not is_named)[:MOST_COLUMNS]
 
 
 @cache
@@ -60,11 +63,9 @@ def fields_in(view: type[View]) -> tuple[Column, ...]:
     )
 
 
-@cache
-def label_of(view: type[View]) -> str:
-    """The field by which people tell the rows of a view apart."""
-    names = view.model_fields
-    return next((each for each in _LABELS if each in names), "id")
+def label_in(row: Mapping[str, Any]) -> str:
+    """What people call a row or an object: the first of its fields that is a name."""
+    return next((str(row[each]) for each in _LABELS if row.get(each)), str(row.get("id", "")))
 
 
 def _kind(told: Mapping[str, Any]) -> str:
@@ -186,6 +187,20 @@ def filters_of(
             yield _filter(each, flat, operator, given)
     for name in given.keys() - shown - {"sort", "q", "limit", "cursor"}:
         yield Filter(name, words(name.replace("__", " ")), "text", (), given[name])
+
+
+def asked_of(query: type[ListQuery[Any]], given: Mapping[str, str]) -> dict[str, str]:
+    """The parameters for the API: a moment that a browser gives without a zone is in UTC."""
+    moments = {e.name for e in fields_of(query) if e.constraints.get("format") == "date-time"}
+    return {
+        name: in_utc(value) if name.partition("__")[0] in moments else value
+        for name, value in given.items()
+    }
+
+
+def in_utc(text: str) -> str:
+    """A moment of a browser's input, which has no zone: the console means UTC."""
+    return f"{text}Z" if _NAIVE.fullmatch(text) else text
 
 
 def _offered(field: MessageField) -> tuple[str, ...]:
