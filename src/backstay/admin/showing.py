@@ -31,6 +31,7 @@ from backstay.core.messages import View, argument_of
 
 PAGE = "25"
 """Rows of a page, unless the address says otherwise."""
+_HEAD = Markup('<a href="%s">%s</a>')
 _OURS = frozenset({"done"})
 """Parameters of the console itself, which the API does not know."""
 
@@ -138,9 +139,7 @@ def _rows(
             row.get(first.name), first.kind, visit.catalog if not href else None, first.name
         )
         if href:
-            head = Markup('<a href="{}">{}</a>').format(
-                href, head if row.get(first.name) else label_in(row)
-            )
+            head = _HEAD % (href, head if row.get(first.name) else label_in(row))
         cells = [cell(row.get(c.name), c.kind, visit.catalog, c.name) for c in others]
         links = [(e.title, form_link(e, {**path, e.parameters[-1]: row.get("id")})) for e in acts]
         shown.append({"head": head, "cells": cells, "acts": links, "id": row.get("id")})

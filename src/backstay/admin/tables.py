@@ -76,12 +76,12 @@ def _kind(told: Mapping[str, Any]) -> str:
     return str(value.get("format") or value.get("type") or ("text" if "$ref" in value else "any"))
 
 
-_CONSTANTS = {
-    None: Markup('<span class="none">-</span>'),
-    "": Markup('<span class="none">-</span>'),
-    True: Markup('<span class="yes">yes</span>'),
-    False: Markup('<span class="no">no</span>'),
-}
+_NOTHING = Markup('<span class="none">-</span>')
+_YES, _NO = Markup('<span class="yes">yes</span>'), Markup('<span class="no">no</span>')
+_LINKED = Markup('<a class="id" href="%s" title="%s">%s</a>')
+_ID = Markup('<span class="id" title="%s">%s</span>')
+_MOMENT = Markup('<time datetime="%s">%s</time>')
+_CLIPPED = Markup('<span title="%s">%s…</span>')
 
 
 def cell(
@@ -97,20 +97,16 @@ def cell(
     Of an id a table shows the end only, unless ``is_whole``.
     """
     if value is None or value == "" or isinstance(value, bool):
-        return _CONSTANTS[value]
+        return (_YES if value else _NO) if isinstance(value, bool) else _NOTHING
     if isinstance(value, (dict, list)):
         is_plain = isinstance(value, list) and not any(isinstance(e, (dict, list)) for e in value)
         return _clipped(", ".join(map(str, value)) if is_plain else to_json(value).decode())
     if kind == "date-time":
         return moment(str(value))
     if catalog is not None and (path := catalog.path_to(name, value)) is not None:
-        return Markup('<a class="id" href="{}" title="{}">{}</a>').format(
-            f"{BASE}/data{path}", value, value if is_whole else short(value)
-        )
+        return _LINKED % (f"{BASE}/data{path}", value, value if is_whole else short(value))
     if kind == "uuid":
-        return Markup('<span class="id" title="{}">{}</span>').format(
-            value, value if is_whole else short(value)
-        )
+        return _ID % (value, value if is_whole else short(value))
     return _clipped(value)
 
 
@@ -131,30 +127,25 @@ def told(text: str) -> Markup:
 
 def moment(value: str) -> Markup:
     """A moment in ISO 8601, to the second."""
-    shown = value[:19].replace("T", " ")
-    return Markup('<time datetime="{}">{}</time>').format(value, shown)
+    return _MOMENT % (value, value[:19].replace("T", " "))
 
 
 def _clipped(value: Any) -> Markup:
     text = str(value)
-    if len(text) <= _SHOWN:
-        return escape(text)
-    return Markup('<span title="{}">{}…</span>').format(text[:1000], text[:_SHOWN])
+    return escape(text) if len(text) <= _SHOWN else _CLIPPED % (text[:1000], text[:_SHOWN])
 
 
 def row_link(detail: Operation | None, row: Mapping[str, Any], given: Mapping[str, str]) -> str:
     """The page of a row; empty if there is none. ``given`` are the values of the list's path."""
     if detail is None:
         return ""
-    names = detail.route.spec.path_names
-    values = dict(given)
     last = detail.parameters[-1]
-    value = next((row[each] for each in (last, names.get(last, last), "id") if each in row), None)
+    field = detail.route.spec.path_names.get(last, last)
+    value = next((row[each] for each in (last, field, "id") if each in row), None)
     if value is None:
         return ""
-    values = {name: quote(str(given.get(name, value)), safe="") for name in detail.parameters}
-    values[last] = quote(str(value), safe="")
-    return f"{BASE}/data{detail.filled(values)}"
+    values = {name: quote(given[name], safe="") for name in detail.parameters if name in given}
+    return f"{BASE}/data{detail.filled({**values, last: quote(str(value), safe='')})}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,8 +129,10 @@ async def warn_of_shortage(settings: Settings) -> None:
         typer.echo(f"Warning: {text}", err=True)
 
 
-def free_address(host: str, port: int) -> tuple[str, int]:
+def free_address(host: str, port: int, setting: str = "SERVER_PORT or --port") -> tuple[str, int]:
     """The numeric address, after a test that it is free: the server would share a port in use.
+
+    ``setting`` is where another port can be chosen.
 
     Raises:
         typer.Exit: it is not possible to listen there.
@@ -142,7 +144,7 @@ def free_address(host: str, port: int) -> tuple[str, int]:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             wrong = f"Port {port} of {host} is in use."
-            hint = "Stop what listens there, or choose another with SERVER_PORT or --port."
+            hint = f"Stop what listens there, or choose another with {setting}."
         else:
             unknown = isinstance(error, socket.gaierror)
             reason = error.strerror if unknown else os.strerror(error.errno or 0)

@@ -50,6 +50,10 @@ def serve(
     """Start the server; in `local` the database is made ready first."""
     settings = asyncio.run(sound_settings())
     address = free_address(host or settings.server.host, port or settings.server.port)
+    if settings.admin.console and settings.admin.console_port is not None:
+        if host is not None:
+            os.environ["SERVER_HOST"] = host  # the workers read it
+        free_address(address[0], settings.admin.console_port, "ADMIN_CONSOLE_PORT")
     if settings.is_local and settings.app.public_url == PUBLIC_URL:
         # the server reads it, so that its links work
         os.environ["APP_PUBLIC_URL"] = _url_of(*address)
@@ -122,6 +126,9 @@ def _print_banner(settings: Settings, address: tuple[str, int], admin: "Admin | 
     rows = [("Project", _project()), ("Address", url + elsewhere)]
     if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
         rows.append(("Documentation", f"{url}/docs"))
+    if settings.admin.console:
+        of_console = _url_of(address[0], settings.admin.console_port or address[1])
+        rows.append(("Console", f"{of_console}/admin"))
     rows += [
         ("Environment", settings.environment.value),
         ("Database", _database(settings)),

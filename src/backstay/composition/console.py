@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -66,13 +66,12 @@ def _view_faults(view: AdminView, asked: Collection[Any]) -> Iterator[Flaw]:
             yield Flaw(Code.ADMIN_VIEW, problem, "Add a route that sends it.").of(view)
 
 
-def install(app: FastAPI, backstay: Backstay) -> None:
-    """Serve the console at ``/admin`` and below."""
+def install(app: FastAPI, backstay: Backstay, rows: Sequence[Row]) -> None:
+    """Serve the console of these routes at ``/admin`` and below."""
 
     def make() -> ASGIApp:
         from backstay.admin.console import console_of
 
-        rows = [each for each in app.routes if isinstance(each, Row)]
         parts = backstay.features, backstay.settings, backstay.key, backstay.clock
         return console_of(rows, *parts, backstay.templates)
 

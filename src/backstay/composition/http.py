@@ -62,7 +62,7 @@ def app_of(
                     await start(app)
             settle_memory()
             held.callback(log_start("server"))
-            async with _worker(backstay, worker):
+            async with _worker(backstay, worker), _console(app, backstay):
                 yield
             for stop in on_stop:
                 await stop(app)
@@ -105,6 +105,18 @@ def probes_app(backstay: Backstay) -> FastAPI:
     return app
 
 
+def console_app(app: FastAPI, backstay: Backstay) -> FastAPI:
+    """An application with the console of another one only, for a port of its own."""
+    made = FastAPI(openapi_url=None, redirect_slashes=False, telemetry=_NONE)
+    made.state.edge, made.state.refusal = app.state.edge, ""
+    console.install(made, backstay, [each for each in app.routes if isinstance(each, Route)])
+    errors.install(made)
+    made.router.middleware_stack = index = RouteIndex(made.router.middleware_stack, ())
+    index.plain_routes = plain_routes(made)
+    middleware.install(made, backstay.settings, backstay.metrics, index, backstay.tracer)
+    return made
+
+
 async def _start(backstay: Backstay, held: ExitStack) -> None:
     """Check the database and connect; a foreign server may have started other workers unseen."""
     if not backstay.settings.is_local and runtime_dir.FOLDER not in os.environ:
@@ -141,6 +153,20 @@ async def _worker(backstay: Backstay, wanted: bool | None) -> AsyncIterator[None
         yield
 
 
+@asynccontextmanager
+async def _console(app: FastAPI, backstay: Backstay) -> AsyncIterator[None]:
+    """Serve the console on a port of its own, if there is one."""
+    settings = backstay.settings
+    if not settings.admin.console or settings.admin.console_port is None:
+        yield
+        return
+    from backstay.web.side_server import serving
+
+    host, port = settings.server.host, settings.admin.console_port
+    async with serving(console_app(app, backstay), host, port):
+        yield
+
+
 def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
     settings = backstay.settings
     root = settings.app.root_path
@@ -159,8 +185,8 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
             return await send(MayReadDocs(login=login, password=password))
 
         docs.install(app, may_read=None if settings.is_local else may_read)
-    if settings.admin.console:
-        console.install(app, backstay)
+    if settings.admin.console and settings.admin.console_port is None:
+        console.install(app, backstay, routes)
     if settings.is_local:
         start_page.install(app, settings)
     errors.install(app)

@@ -106,8 +106,8 @@ class RouteIndex:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._plain_route(scope)
-        if getattr(getattr(route, "original_route", None), "counts_itself", False):
-            await self._fallback(scope, receive, send)
+        if getattr(route, "counts_itself", False):
+            await route.original_route.handle(scope, receive, send)
             return
         limit = limit_of(route)
         if limit.body_bytes is not None:

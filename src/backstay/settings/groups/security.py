@@ -12,6 +12,7 @@ from backstay.settings.fields import (
     MONTH,
     YEAR,
     Name,
+    Port,
     Seconds,
     SecretTexts,
     Setting,
@@ -107,6 +108,9 @@ class AdminSettings(SettingsGroup, title="Administration"):
     env_prefix: ClassVar = "ADMIN_"
 
     console: bool = Field(True, description="Serve the admin console at `/admin`.")
+    console_port: Port | None = Field(
+        None, description="Port of the console, where the API has none of it; else that of the API."
+    )
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = Field(
         "Administrator", description="Display name."
