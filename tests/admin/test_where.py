@@ -87,4 +87,5 @@ async def test_a_port_of_its_own_has_the_console_and_nothing_else(
             assert (await there.get("/api/v1/users")).status_code == 404
             assert (await there.get("/docs")).status_code == 404
     with pytest.raises(httpx.ConnectError):
-        httpx.get(origin)
+        async with httpx.AsyncClient() as nobody:
+            await nobody.get(origin)

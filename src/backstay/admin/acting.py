@@ -84,7 +84,7 @@ def _page(
         heading=act.title,
         act=act,
         inputs=inputs,
-        picked={each.name: _picker(visit, each) for each in inputs},
+        picked={each.name: visit.picker_of(each.name, each.kind) for each in inputs},
         etag=etag,
         key=key,
         problem=problem,
@@ -167,11 +167,3 @@ def _path(visit: Visit, act: Operation) -> list[str]:
 def _quoted(shown: Operation, values: Sequence[str]) -> dict[str, str]:
     """The parameters of a query's path, of which commands below it have the same values."""
     return dict(zip(shown.parameters, (quote(each, safe="") for each in values), strict=False))
-
-
-def _picker(visit: Visit, each: Input) -> str:
-    """Where an input that names an object of a list searches for it."""
-    section = visit.catalog.section_of(each.name)
-    if section is None or each.kind != "text" or not visit.may(section.operation):
-        return ""
-    return f"{BASE}/pick/{section.operation.id}"

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from backstay.core.console import AdminView
+from backstay.core.introspection import fields_of
 from backstay.core.listing import ListQuery
 from backstay.core.messages import Message, View, argument_of
-from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec
+from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec, Source
 from backstay.core.principal import Principal
 from backstay.web.dispatch import Route
 
@@ -95,6 +96,15 @@ class Operation:
     def filters(self) -> tuple[str, ...]:
         """The filters of a list."""
         return () if self.listing is None else tuple(self.listing.filters())
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The fields of query and body without which it cannot be sent."""
+        return tuple(
+            each.name
+            for each in fields_of(self.message)
+            if each.required and each.source is not Source.PATH and "." not in each.name
+        )
 
     def filled(self, values: Mapping[str, Any]) -> str:
         """The path with values in place of its parameters."""

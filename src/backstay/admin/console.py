@@ -10,7 +10,7 @@ from starlette.routing import Route as PlainRoute
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from backstay.admin import acting, exporting, pages, picking, proving, showing, sign_in
+from backstay.admin import acting, bulk, exporting, pages, picking, proving, showing, sign_in
 from backstay.admin.catalog import Catalog
 from backstay.admin.cookies import Cookies
 from backstay.admin.rendering import asset_response, environment
@@ -22,7 +22,7 @@ from backstay.core.errors import AppError, Forbidden, NotFound, Unauthenticated
 from backstay.core.feature import Feature
 from backstay.core.ports import Clock
 from backstay.core.principal import STRANGER, Principal
-from backstay.settings import Settings
+from backstay.settings import Environment, Settings
 from backstay.web.dispatch import Route
 from backstay.web.errors import refusal_of, tell, tell_unhandled
 from backstay.web.state import edge_of
@@ -58,6 +58,7 @@ def console_of(
         cookies,
         settings.app.public_origin,
         own,
+        settings.app.swagger and settings.environment is not Environment.PRODUCTION,
         environment(templates and templates / "admin"),
     )
     return Console(parts)
@@ -78,6 +79,9 @@ class Console:
                 self._route("/fresh", proving.prove, "POST"),
                 self._route("/data/{path:path}", showing.show),
                 self._route("/page/{path:path}", pages.show),
+                *([self._route("/explorer", pages.explore)] if parts.has_explorer else []),
+                self._route("/ask/{operation}", pages.ask),
+                self._route("/bulk", bulk.start, "POST"),
                 self._route("/form/{operation}", acting.show),
                 self._route("/form/{operation}", acting.send, "POST"),
                 self._route("/export/{operation}", exporting.export),

@@ -1,6 +1,7 @@
 """The pages about what a query of the API answers: a list, one object, or what belongs to it."""
 
 from collections.abc import Mapping
+from secrets import token_urlsafe
 from types import MappingProxyType
 from typing import Any, get_args
 from urllib.parse import quote, urlencode
@@ -29,6 +30,7 @@ from backstay.core.errors import AppError, Invalid, NotFound, Unavailable
 from backstay.core.listing import ListQuery
 from backstay.core.messages import View, argument_of
 
+_GOING = {"queued", "running"}
 PAGE = "25"
 """Rows of a page, unless the address says otherwise."""
 _HEAD = Markup('<a href="%s">%s</a>')
@@ -49,6 +51,9 @@ async def shown(visit: Visit, operation: Operation, path: Mapping[str, str]) -> 
     given = {name: value for name, value in visit.given.items() if name not in _OURS}
     if operation.listing is not None:
         return await _list(visit, operation, operation.listing, path, given)
+    missing = [each for each in operation.required if each not in given]
+    if missing:
+        return visit.redirect(f"/ask/{operation.id}", **given)
     answer = await visit.send(operation, path, list(given.items()))
     view = _view_of_items(operation)
     if view is not None:
@@ -93,7 +98,20 @@ async def _list(
         exported={**path, **{n: v for n, v in given.items() if n not in {"cursor", "limit"}}},
         acts=_acts(visit, operation, path),
         above=_above(visit, operation, path),
+        bulk=_bulk(visit, detail),
+        key=token_urlsafe(16),
     )
+
+
+def _bulk(visit: Visit, detail: Operation | None) -> list[Operation]:
+    """What can be done with many rows at once: commands that need nothing but their id."""
+    if detail is None or visit.offered("start_bulk") is None:
+        return []
+    return [
+        each
+        for each in visit.catalog.acts_on(detail)
+        if len(each.parameters) == 1 and not each.required and visit.may(each)
+    ]
 
 
 def _collection(
@@ -142,7 +160,8 @@ def _rows(
             head = _HEAD % (href, head if row.get(first.name) else label_in(row))
         cells = [cell(row.get(c.name), c.kind, visit.catalog, c.name) for c in others]
         links = [(e.title, form_link(e, {**path, e.parameters[-1]: row.get("id")})) for e in acts]
-        shown.append({"head": head, "cells": cells, "acts": links, "id": row.get("id")})
+        names = {"id": row.get("id"), "name": label_in(row)}
+        shown.append({"head": head, "cells": cells, "acts": links, **names})
     return shown
 
 
@@ -160,6 +179,7 @@ def _detail(
         operation=operation,
         facts=[_fact(visit, each, value, kinds.get(each)) for each, value in data.items()],
         tables=_tables(visit, data),
+        is_live=data.get("state") in _GOING or data.get("is_done") is False,
         acts=[each for each in acts if each["is_near"]],
         further=[each for each in acts if not each["is_near"]],
         relations=_relations(visit, operation, path, data),

@@ -31,6 +31,7 @@ class Parts:
     cookies: Cookies
     public_origin: str
     pages: Mapping[str, AdminPage]
+    has_explorer: bool
     environment: Environment
 
 
@@ -63,6 +64,7 @@ class Visit:
             "here": self.request.scope["path"],
             "csrf": token,
             "who": self.principal.profile,
+            "is_impersonated": getattr(self.principal, "actor_id", None) is not None,
             "menu": self._menu() if self.session else (),
             "done": None,
             "problem": None,
@@ -98,6 +100,18 @@ class Visit:
         """Whether to offer it."""
         return may_send(self.principal, operation.message)
 
+    def offered(self, operation_id: str) -> Operation | None:
+        """The operation of an id, if it is there and to be offered."""
+        found = self.catalog.acts.get(operation_id) or self.catalog.reads.get(operation_id)
+        return found if found is not None and self.may(found) else None
+
+    def picker_of(self, name: str, kind: str) -> str:
+        """Where an input that names a row of a list searches for it; empty if it names none."""
+        section = self.catalog.section_of(name) if kind == "text" else None
+        if section is None or not self.may(section.operation):
+            return ""
+        return f"{BASE}/pick/{section.operation.id}"
+
     def redirect(self, path: str, **query: str) -> Response:
         """Go to another page of the console (RFC 9110, 15.4.4)."""
         told = f"?{urlencode(query)}" if query else ""
@@ -122,6 +136,8 @@ class Visit:
                 groups.setdefault(_group(section), []).append(
                     (section.title, f"{BASE}{section.href}")
                 )
+        if self.parts.has_explorer:
+            groups.setdefault("API", []).append(("Explorer", f"{BASE}/explorer"))
         return list(groups.items())
 
 

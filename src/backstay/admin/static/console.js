@@ -99,3 +99,42 @@ document.querySelectorAll("form[method='post']").forEach((form) => {
 window.addEventListener("pageshow", () => {
   document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
 });
+
+/** Keeps what is going on up to date; it stops with the page's own sign that it is over. */
+async function follow(region) {
+  const pause = Number(region.dataset.live) * 1000;
+  let failures = 0;
+  while (region.dataset.live && failures < 5) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    if (document.hidden) continue;
+    try {
+      const response = await fetch(location.href, { redirect: "error" });
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      const next = page.querySelector("main#main > [data-live], main#main > div:has(> dl.facts)");
+      if (!response.ok || !next) {
+        failures += 1;
+        continue;
+      }
+      failures = 0;
+      region.replaceChildren(...next.childNodes);
+      if (!next.dataset.live) delete region.dataset.live;
+    } catch {
+      failures += 1;
+    }
+  }
+}
+
+document.querySelectorAll("[data-live]").forEach(follow);
+
+// one box chooses all rows of a page
+document.querySelectorAll("thead .choose").forEach((cell) => {
+  const all = document.createElement("input");
+  all.type = "checkbox";
+  all.setAttribute("aria-label", "Choose all rows of this page");
+  all.addEventListener("change", () => {
+    cell.closest("table").querySelectorAll("tbody .choose input").forEach((box) => {
+      box.checked = all.checked;
+    });
+  });
+  cell.append(all);
+});
