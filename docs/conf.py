@@ -14,6 +14,7 @@ _GUIDES = [
         "add-an-entity",
         "add-a-part",
         "add-a-resource",
+        "admin-console",
         "testing",
         "queries",
         "background-work",
