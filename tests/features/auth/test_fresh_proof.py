@@ -78,6 +78,16 @@ async def test_each_message_that_asks_for_it_takes_a_new_proof(
         assert answer.status_code in {200, 201, 204, 404, 409}, (place.name, answer.text)
 
 
+async def test_the_description_of_the_api_says_so(app: FastAPI, client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for place in places(app):
+        if place.is_page:
+            continue
+        operation = paths[place.template][place.method.lower()]
+        assert ("300 seconds old" in operation["description"]) is (place.name in ASKING)
+        assert place.name not in ASKING or "401" in operation["responses"]
+
+
 async def test_a_sign_in_is_a_proof_of_five_minutes(keeper: RoleKeeper, clock: FrozenClock) -> None:
     role = await keeper.role()
     body = {"description": "Seen"}

@@ -171,7 +171,8 @@ End = Callable[[Backstay, Scene], Awaitable[Any]]
 
 
 async def role_of(backstay: Backstay, name: str) -> UUID:
-    return (await execute(backstay, select(Role.id).where(Role.name == name))).scalar_one()
+    found: UUID = (await execute(backstay, select(Role.id).where(Role.name == name))).scalar_one()
+    return found
 
 
 async def lose_permission(backstay: Backstay, scene: Scene) -> None:
