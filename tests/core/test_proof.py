@@ -76,7 +76,7 @@ async def test_an_old_or_unknown_proof_is_refused(proven: timedelta | None) -> N
     assert caught.value.headers == {"WWW-Authenticate": challenge}
 
 
-async def test_only_what_a_user_sends_by_a_request_is_asked_for() -> None:
+async def test_only_requests_of_users_are_asked_for_a_proof() -> None:
     assert await ask(SYSTEM) == "done"
     assert await ask(user(None), Origin(operator="ann@ship")) == "done"
     assert await ask(user(None), REQUEST._replace(job=JOB)) == "done"

@@ -109,7 +109,7 @@ class Profile(View):
     is_superuser: bool
     roles: tuple[str, ...]
     permissions: dict[str, str]
-    impersonated_by: UUID | None
+    impersonated_by: UUID | None = None
 
 
 class Export(View):
