@@ -17,6 +17,7 @@ _PLACES = {
     "backstay.core.bus": ("handles", "prepares"),
     "backstay.core.caching": ("Cached", "TagContext"),
     "backstay.core.clock": ("new_id", "utc_now"),
+    "backstay.core.clock": ("minutes", "new_id", "utc_now"),
     "backstay.core.console": ("AdminPage", "AdminView"),
     "backstay.core.context": ("ActivityNote", "CacheTags", "Origin", "PrincipalChanges", "Sender"),
     "backstay.core.errors": (

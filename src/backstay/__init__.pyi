@@ -10,6 +10,7 @@ from backstay.core.bus import handles as handles
 from backstay.core.bus import prepares as prepares
 from backstay.core.caching import Cached as Cached
 from backstay.core.caching import TagContext as TagContext
+from backstay.core.clock import minutes as minutes
 from backstay.core.clock import new_id as new_id
 from backstay.core.clock import utc_now as utc_now
 from backstay.core.console import AdminPage as AdminPage

@@ -65,6 +65,7 @@ _BODIES: Mapping[str, dict[str, Any]] = {
     "RefreshSession": {"refresh_token": "no token"},
     "Logout": {"refresh_token": "no token"},
     "ChangePassword": {"current_password": "no password", "new_password": OTHER_PASSWORD},
+    "Reauthenticate": {"password": "no password"},
     "RegisterUser": {"email": "somebody@example.org", "password": OTHER_PASSWORD},
     "UpdateMe": {"name": "Renamed"},
     "DeleteMe": {"current_password": "no password"},

@@ -22,6 +22,7 @@ from backstay.features.auth.model import Session
 from backstay.features.system import feature as system
 from backstay.features.system.commands.purging import PurgeJobs
 from backstay.features.tasks import feature as tasks
+from backstay.features.users.commands.removal import DeleteUser
 from backstay.jobs.scheduler import Scheduler, id_of
 from backstay.jobs.store import DatabaseJobs
 from backstay.jobs.tables import Job, Schedule
@@ -204,7 +205,7 @@ def test_a_schedule_of_an_invalid_job_stops_the_boot(tmp_path: Path) -> None:
             every("1h", Stow(api_token="hush")),
             every("1h", Adrift(), "lost"),
         ),
-        tasks={"demo.count": Order, "demo.drift": Adrift},
+        tasks={"demo.count": Order, "demo.drift": Adrift, "demo.sink": DeleteUser},
     )
     with pytest.raises(BootError) as caught:
         compose(settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path), [*STANDARD, ship])
@@ -229,6 +230,11 @@ def test_a_schedule_of_an_invalid_job_stops_the_boot(tmp_path: Path) -> None:
             Code.TASK_COMMAND,
             "The task demo.drift asks for what no job can be: "
             "Adrift cannot be a job: no feature handles it.",
+        ),
+        (
+            Code.TASK_COMMAND,
+            "The task demo.sink asks for what no job can be: "
+            "DeleteUser asks for a fresh proof, and a task for none.",
         ),
     ]
 

@@ -22,6 +22,7 @@ class Sessions:
         self.loads = 0
         self.level = 0
         self.valid_until: datetime | None = None
+        self.actor_id: UUID | None = None
         self.gate = anyio.Event()
         self.gate.set()
         self.now = 0.0
@@ -37,7 +38,9 @@ class Sessions:
         await self.gate.wait()
         if user_id is None:
             return None
-        return Principal(user_id=user_id, level=level, valid_until=self.valid_until)
+        return Principal(
+            user_id=user_id, level=level, valid_until=self.valid_until, actor_id=self.actor_id
+        )
 
     def cache(self, **options: int) -> PrincipalCache:
         return self.cache_of(self.load, **options)

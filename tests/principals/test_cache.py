@@ -163,6 +163,20 @@ async def test_nothing_is_kept_about_a_user_with_a_pending_change(sessions: Sess
     assert sessions.loads == 4
 
 
+async def test_changes_of_an_impersonator_count_like_those_of_the_user(sessions: Sessions) -> None:
+    cache, session = sessions.cache(), sessions.start()
+    sessions.actor_id = new_id()
+    await cache.get(session)
+    cache.forget({sessions.actor_id})
+    await cache.get(session)
+    assert sessions.loads == 2
+    cache.distrust("change", {sessions.actor_id}, 30)
+    cache.forget({sessions.actor_id})
+    for _ in range(2):
+        await cache.get(session)
+    assert sessions.loads == 4
+
+
 async def test_distrust_of_everybody_ends_by_itself(sessions: Sessions) -> None:
     cache, session = sessions.cache(), sessions.start()
     cache.distrust("change", None, 30)

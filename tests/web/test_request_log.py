@@ -32,6 +32,17 @@ async def test_a_line_says_who_asked_for_what(login: Login) -> None:
     assert (head["status"], head["bytes"]) == (200, 0)
 
 
+async def test_a_line_names_an_impersonator(login: Login) -> None:
+    admin, user = await login("admin"), await login()
+    answer = await admin.client.post(f"/api/v1/users/{user.id}/impersonate")
+    with logged(request_log) as lines:
+        user.client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        await user.client.get(ME)
+        await admin.client.get(ME)
+    told = [(line["user_id"], line.get("impersonator_id")) for line in lines]
+    assert told == [(user.id, admin.id), (admin.id, None)]
+
+
 async def test_a_strangers_line_names_no_user(client: httpx.AsyncClient) -> None:
     with logged(request_log) as lines:
         await client.get(ME)

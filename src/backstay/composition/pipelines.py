@@ -16,6 +16,7 @@ from backstay.core.messages import Command, Query
 from backstay.core.permissions import PermissionSpec
 from backstay.core.ports import PrincipalChannel
 from backstay.core.principal import Grant, Principal
+from backstay.core.proof import demanding_proof
 from backstay.core.registry import Provider, Registry
 from backstay.core.representation import Preconditions
 from backstay.core.uploads import receive
@@ -54,11 +55,13 @@ def bus_for(
     transactions = Transactions(adapters.database, channel, adapters.clock)
     retries = Idempotency(adapters.database, adapters.clock)
     version = f"{__version__} {settings.app.version}"
+    demand_proof = demanding_proof(adapters.clock)
     kept = QueryCache(adapters.cache, settings.cache.ttl_seconds, version)
     command_steps = (
         retries.hold,  # refuses a request while this process runs one with the same Idempotency-Key
         trail.note_refusal,  # records a failure in the audit trail, after the rollback
         authorize,  # checks the grant, its field rules and the rules of the message
+        demand_proof,  # refuses a sender who has not proven lately enough who they are
         maintenance.refuse_writes,  # refuses it during maintenance, unless an answer may be stored
         receive,  # receives the upload of the command, and removes its file in the end
         prepare,  # does slow work, such as hashing, before a connection is taken
@@ -73,6 +76,7 @@ def bus_for(
     query_steps = (
         trail.note_refusal,  # records a refusal in the audit trail
         authorize,  # checks the grant, its field rules and the rules of the message
+        demand_proof,  # refuses a sender who has not proven lately enough who they are
         kept.answer,  # returns a cached answer, else caches this one
     )
     registry.faults += provided_twice(provided, writing)

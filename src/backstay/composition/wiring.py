@@ -125,7 +125,10 @@ def job_faults(features: Sequence[Feature], outbox: Outbox) -> Iterator[Flaw]:
                 problem = f"The {what} {name} is declared twice, first at {Place.of(seen[name])}."
                 yield Flaw(twice, problem, "Give one another name.").of(feature)
             seen.setdefault(name, feature)
-            if fault := outbox.fault(command):
+            fault = outbox.fault(command)
+            if what == "task" and fault is None and command.fresh is not None:
+                fault = f"{command.__name__} asks for a fresh proof, and a task for none"
+            if fault:
                 problem = f"The {what} {name} asks for what no job can be: {fault}."
-                hint = "Name a command without secrets that a listed feature handles."
+                hint = "Name a command without secrets, nor `fresh`, that a listed feature handles."
                 yield Flaw(refused, problem, hint).of(feature)

@@ -9,8 +9,8 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from backstay.core.context import Context
-from backstay.core.errors import FieldError, Forbidden, Refusal, Unauthenticated
-from backstay.core.messages import Command, Message
+from backstay.core.errors import FieldError, Forbidden, Impersonated, Refusal, Unauthenticated
+from backstay.core.messages import Command, Message, Rule
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec, Source
 from backstay.core.principal import Grant, Principal
 from backstay.core.registry import Function, HandlerSource, Provider, Registry
@@ -196,7 +196,7 @@ def _awaiting(function: Function, given: list[tuple[Provider, bool]]) -> Next:
 
 def authorize(message: type[Message[Any]], call_next: Next) -> Next:
     """Refuse what the principal may not send: by grant, field rules, then the message's rules."""
-    policy, rules = message.permission, message.rules
+    policy, rules = message.permission, _rules_of(message)
 
     async def check(context: Context) -> Any:
         principal = context.principal
@@ -220,6 +220,18 @@ def authorize(message: type[Message[Any]], call_next: Next) -> Next:
         return await call_next(context)
 
     return call_next if policy is PUBLIC and not rules else check
+
+
+def _rules_of(message: type[Message[Any]]) -> tuple[Rule, ...]:
+    is_personal = message.in_person or message.fresh is not None
+    return (_in_person, *message.rules) if is_personal else message.rules
+
+
+def _in_person(principal: Principal, _: Message[Any]) -> bool:
+    """The rule of messages that nobody sends for somebody else."""
+    if principal.actor_id is not None:
+        raise Impersonated
+    return True
 
 
 async def check_allowed(context: Context) -> None:

@@ -1,6 +1,6 @@
 """The current time and new ids, made in one place so that all have the same form."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -9,6 +9,11 @@ from uuid_utils.compat import uuid7
 def utc_now() -> datetime:
     """The current time in UTC, with its zone."""
     return datetime.now(UTC)
+
+
+def minutes(number: float) -> timedelta:
+    """So many minutes, as in ``fresh = minutes(5)``."""
+    return timedelta(minutes=number)
 
 
 def first_id_at(moment: datetime) -> UUID:

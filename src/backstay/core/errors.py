@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 
 
@@ -52,8 +53,22 @@ class Unauthenticated(AppError):
         super().__init__(detail, headers={"WWW-Authenticate": challenge})
 
 
+class FreshProofRequired(Unauthenticated):
+    """The sender has not proven lately enough who they are (RFC 9470)."""
+
+    code, title = "fresh_proof_required", "Prove again who you are, then repeat the request"
+
+    def __init__(self, fresh: timedelta) -> None:
+        error = 'Bearer error="insufficient_user_authentication"'
+        super().__init__(challenge=f'{error}, max_age="{int(fresh.total_seconds())}"')
+
+
 class Forbidden(AppError):
     status, code, title = 403, "forbidden", "Not allowed"
+
+
+class Impersonated(Forbidden):
+    code, title = "impersonated", "Only the person themselves may do this, not an impersonator"
 
 
 class NotFound(AppError):

@@ -1,6 +1,7 @@
 """Messages: the commands and queries that the application accepts, each with its own policy."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
@@ -37,6 +38,9 @@ class Message(BaseModel, Generic[R_co]):
     ``replaces`` a whole resource, field rules apply to every field of the body, even if it was
     left out. ``body_values`` is how many values and names a body may hold, at all depths together.
     The reads of a query that ``takes_long``, such as an export, have the timeout of a command.
+
+    ``fresh`` is how old the sender's proof of who they are may be (``fresh = minutes(5)``). What is
+    ``in_person``, as everything ``fresh`` is, is refused to whoever impersonates the account.
     """
 
     model_config = ConfigDict(
@@ -51,6 +55,8 @@ class Message(BaseModel, Generic[R_co]):
     replaces: ClassVar[bool] = False
     body_values: ClassVar[int] = 10_000
     takes_long: ClassVar[bool] = False
+    fresh: ClassVar[timedelta | None] = None
+    in_person: ClassVar[bool] = False
     default_source: ClassVar[Source]
 
     @model_validator(mode="after")
@@ -95,6 +101,7 @@ class Message(BaseModel, Generic[R_co]):
         """The wiring faults of the declaration, apart from those of its policy and rules."""
         reserved = {name for base in cls.__mro__ if base.__module__ in _OURS for name in vars(base)}
         yield from _stray_flaws(cls, reserved)
+        yield from _fresh_flaws(cls)
         for name, field in cls.model_fields.items():
             if name in reserved:
                 problem = f"The field `{name}` of {cls.__name__} hides what every message has."
@@ -234,6 +241,18 @@ def _stray_flaws(message: type[Message[Any]], known: set[str]) -> Iterator[Flaw]
         near = get_close_matches(name, {each for each in known if each[0] != "_"}, n=1)
         hint = f"Write `{near[0]}`." if near else _typed(name, value)
         yield Flaw(Code.MESSAGE_ATTRIBUTE, problem, hint)
+
+
+def _fresh_flaws(message: type[Message[Any]]) -> Iterator[Flaw]:
+    fresh: Any = message.fresh
+    if fresh is None:
+        return
+    if not isinstance(fresh, timedelta) or fresh < timedelta(seconds=1):
+        problem = f"`fresh` of {message.__name__} is {fresh!r}."
+        yield Flaw(Code.MESSAGE_FRESH, problem, "Write `fresh = minutes(5)`.")
+    if message.permission in {PUBLIC, SYSTEM_ONLY}:
+        problem = f"{message.__name__} asks for a fresh proof, but nobody signs in to send it."
+        yield Flaw(Code.MESSAGE_FRESH, problem, "Remove `fresh`, or give it another permission.")
 
 
 def _typed(name: str, value: Any) -> str:

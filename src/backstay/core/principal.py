@@ -77,7 +77,9 @@ class Principal:
     """The sender of a message. ``user_id`` is None for anonymous clients and for the system.
 
     ``profile`` is the account as its owner sees it. ``valid_until`` is when the session ends
-    unless it is refreshed. ``rules`` are the rate limits of the tier.
+    unless it is refreshed. ``rules`` are the rate limits of the tier. ``proven_at`` is when the
+    user last proved who they are, with a password for example. ``actor_id`` is the administrator
+    who acts as the user, if one does.
     """
 
     user_id: UUID | None = None
@@ -91,6 +93,8 @@ class Principal:
     tier: str | None = None
     rules: tuple[RateRule, ...] = ()
     profile: Any = None
+    proven_at: datetime | None = None
+    actor_id: UUID | None = None
     _digest: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
     _rule_of: dict[str, RateRule | None] = field(
         default_factory=dict, init=False, repr=False, compare=False

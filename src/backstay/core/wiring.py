@@ -39,6 +39,7 @@ class Code(StrEnum):
     MESSAGE_CACHE = "message.cache"
     MESSAGE_TOUCHES = "message.touches"
     MESSAGE_RULE = "message.rule"
+    MESSAGE_FRESH = "message.fresh"
     LIST_PARAMETER_TAKEN = "list.parameter_taken"
     LIST_UNDECLARED = "list.undeclared"
     LIST_NAMES = "list.names"

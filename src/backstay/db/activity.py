@@ -55,7 +55,7 @@ class Activity(Base):
     There is no foreign key, because rows outlive the users that they are about. ``actor`` says who
     sent the message, ``user_id`` whom it is about: an anonymous client that signs in names an
     account. ``operator`` is the person at a command line who sent it as that user or as the
-    application.
+    application. ``impersonator_id`` is the administrator who acted as that user.
     """
 
     __tablename__ = "activity"
@@ -76,6 +76,7 @@ class Activity(Base):
     code: Mapped[str | None] = mapped_column(String(100))
     status: Mapped[int | None] = mapped_column(SmallInteger)
     operator: Mapped[str | None] = mapped_column(String(200))
+    impersonator_id: Mapped[UUID | None]
 
 
 activity_user = Index("ix_activity_user_id_id", Activity.user_id, Activity.id)
@@ -211,6 +212,7 @@ class AuditTrail:
             "code": public and public.code,
             "status": public and public.status,
             "operator": context.origin.operator or None,
+            "impersonator_id": principal.actor_id,
         }
 
 

@@ -68,11 +68,15 @@ class PrincipalCache:
         principal = await self._load(flight.key)
         self._entries.drop(flight.key)
         if principal is not None and flight.holds and not self._is_doubted(principal):
-            self._entries.put(flight.key, (flight.since, principal), (principal.id,))
+            self._entries.put(flight.key, (flight.since, principal), _concerned(principal))
         return principal
 
     def _is_doubted(self, principal: Principal) -> bool:
-        return any(users is None or principal.id in users for users in self._live_doubts())
+        concerned = _concerned(principal)
+        return any(
+            users is None or any(each in users for each in concerned)
+            for users in self._live_doubts()
+        )
 
     def _believes(self, loaded_at: float, principal: Principal, now: float) -> bool:
         return (
@@ -108,3 +112,8 @@ class PrincipalCache:
             now = self._monotonic()
             self._doubts = {name: doubt for name, doubt in self._doubts.items() if doubt[0] > now}
         return [users for _, users in self._doubts.values()]
+
+
+def _concerned(principal: Principal) -> tuple[UUID, ...]:
+    """The users whose changes may change a principal."""
+    return (principal.id,) if principal.actor_id is None else (principal.id, principal.actor_id)

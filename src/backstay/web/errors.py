@@ -144,6 +144,8 @@ def about(scope: MutableMapping[str, Any]) -> dict[str, Any]:
     principal = scope.get("backstay.principal")
     if principal is not None and principal.user_id is not None:
         told["user_id"] = str(principal.user_id)
+        if principal.actor_id is not None:
+            told["impersonator_id"] = str(principal.actor_id)
     return told
 
 

@@ -18,6 +18,10 @@ from backstay.web.route_spec import BEARER, UploadRule
 Node = dict[str, Any]
 _SHARED = PAGING - {"sort"}
 """The parameters that are the same in every list."""
+_FRESH = """
+
+Asks for a proof of who you are that is at most {:g} seconds old: a sign-in, or `POST /auth/fresh`.
+Otherwise it is refused with 401 `fresh_proof_required`."""
 
 
 class Components:
@@ -88,6 +92,8 @@ def describe(
     """
     spec = route.spec
     operation["security"] = _security(route, common)
+    if spec.message.fresh is not None:
+        operation["description"] += _FRESH.format(spec.message.fresh.total_seconds())
     if spec.bodies:
         operation["requestBody"] = _body(route, common)
     elif route.parameters.has_body and not route.parameters.needs_body:

@@ -45,6 +45,7 @@ async def test_sessions_are_listed_last_used_first(login: Login, clock: FrozenCl
         "expires_at",
         "shared_at",
         "current",
+        "impersonated_by",
     }
     assert listed[0]["address"] == "192.0.2.1"
     assert listed[0]["device"].startswith("python-httpx/")

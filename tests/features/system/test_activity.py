@@ -57,6 +57,7 @@ async def test_a_command_leaves_one_row(login: Login, trail: Trail, clock: Froze
         "code": None,
         "status": None,
         "operator": None,
+        "impersonator_id": None,
     }
 
 

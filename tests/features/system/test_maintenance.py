@@ -75,6 +75,8 @@ async def test_sessions_begin_and_end_during_maintenance(
     again = await login("admin")
     assert (await refresh(again.client, again.tokens["refresh_token"])).status_code == 200
     assert (await ann.client.delete(f"{AUTH}/sessions")).status_code == 204
+    proof = await admin.client.post(f"{AUTH}/fresh", json={"password": PASSWORD})
+    assert proof.status_code == 204
     ended = await admin.client.delete(f"{API}/users/{ann.id}/sessions")
     assert ended.status_code == 204
     assert (await ann.client.get(ME)).status_code == 401

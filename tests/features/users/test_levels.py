@@ -30,13 +30,17 @@ pytestmark = [
 
 PAIRS = [(1, 2), (2, 2), (2, 1), (0, 0), (1, 0), (1_000_000, 1_000_000)]
 """The levels of the actor and of the target."""
-MORE = (*PERMISSIONS[1:], "tiers:assign", "roles:assign", "roles:unassign")
+MORE = (
+    *(*PERMISSIONS[1:], "tiers:assign"),
+    *("roles:assign", "roles:unassign", "users:impersonate"),
+)
 READING = {"list sessions"}
 CHANGES: dict[str, tuple[str, str, Any]] = {
     **{
         way: (method, f"{USERS}/{{user}}{path}", body) for way, (method, path, body) in WAYS.items()
     },
     "rename for sign-in": ("PATCH", f"{USERS}/{{user}}", {"username": "taken.over"}),
+    "impersonate": ("POST", f"{USERS}/{{user}}/impersonate", None),
     "assign tier": ("PUT", f"{USERS}/{{user}}/tier", {"tier": "free"}),
     "assign role": ("POST", f"{ROLES}/{{spare}}/users/{{user}}", None),
     "unassign role": ("DELETE", f"{ROLES}/{{worn}}/users/{{user}}", None),

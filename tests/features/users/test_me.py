@@ -53,6 +53,7 @@ async def test_the_profile_shows_the_caller(login: Login) -> None:
         "is_superuser",
         "roles",
         "permissions",
+        "impersonated_by",
     }
     assert (mine["email"], mine["roles"], mine["is_superuser"]) == (user.email, ["user"], False)
     theirs = (await admin.client.get(ME)).json()

@@ -43,6 +43,7 @@ _REASONS: Mapping[str, str] = {
     "deleted_at",
     "it is a parameter of every list": "page per_page total limit cursor sort q",
     "it is part of every message": "permission rules replaces body_values takes_long "
+    "fresh in_person "
     "default_source touches replayable job_queue job_timeout cache sortable searchable changes "
     "conditions filters flaws named_fields sources result_type declared_cache by_cursor copy "
     "construct json parse_obj schema schema_json validate from_orm parse_file parse_raw "

@@ -17,6 +17,9 @@ class Session(Base):
     seconds, of the latest rotation and of those in the minute before it, newest first.
     ``client_hash`` identifies the client that rotated last, ``former_client_hash`` the one before
     it. ``shared_at`` is when another client was first seen with a copy of a token.
+
+    ``proven_at`` is when its user last proved who they are. In the session of an impersonator, who
+    is ``actor_id``, nobody ever did; it lasts no longer than the impersonator's own one.
     """
 
     __tablename__ = "sessions"
@@ -39,6 +42,9 @@ class Session(Base):
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     end_reason: Mapped[str | None] = mapped_column(String(32))
+    proven_at: Mapped[datetime | None]
+    actor_id: Mapped[UUID | None]
+    actor_session_id: Mapped[UUID | None]
 
 
 session_user = Index("ix_sessions_user_id_id", Session.user_id, Session.id)

@@ -1,6 +1,7 @@
 """Queries about sessions, among them the one for the principal of a request."""
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
@@ -31,6 +32,7 @@ from backstay.features.auth.schemas import (
 from backstay.features.rate_rules.queries import GetRateRules
 from backstay.features.users.queries.accounts import FindAccount, GetAccount, profile_of
 from backstay.features.users.queries.authority import check_authority
+from backstay.features.users.queries.impersonation import may_impersonate
 from backstay.features.users.schemas import Account, Secret
 from backstay.security.guesses import Guesses
 
@@ -50,7 +52,8 @@ class GetPrincipal(Query[Principal | None]):
 
 
 _SESSION = select(
-    Session.user_id, Session.epoch, Session.idle_expires_at, Session.expires_at
+    *(Session.user_id, Session.epoch, Session.idle_expires_at, Session.expires_at),
+    *(Session.proven_at, Session.actor_id, Session.actor_session_id),
 ).where(Session.id == bindparam("session_id"), *LIVE)
 
 
@@ -65,8 +68,14 @@ async def get_principal(
     account = await send(GetAccount(user_id=session.user_id))
     if account is None or not account.is_active or account.security_epoch != session.epoch:
         return None
-    principal = await _principal_of(account, send, query.session_id)
-    return replace(principal, valid_until=min(session.idle_expires_at, session.expires_at))
+    ends = min(session.idle_expires_at, session.expires_at)
+    if session.actor_id is not None:
+        actor = await send(GetPrincipal(session_id=session.actor_session_id))
+        if actor is None or not await may_impersonate(actor, account.id, send):
+            return None
+        ends = min(ends, actor.valid_until or ends)
+    known = {"valid_until": ends, "proven_at": session.proven_at, "actor_id": session.actor_id}
+    return await _principal_of(account, send, session_id=query.session_id, **known)
 
 
 class GetPrincipalOfUser(Query[Principal | None]):
@@ -82,22 +91,22 @@ async def get_principal_of_user(query: GetPrincipalOfUser, send: Sender) -> Prin
     account = await send(GetAccount(user_id=query.user_id))
     if account is None or not account.is_active:
         return None
-    return await _principal_of(account, send, None)
+    return await _principal_of(account, send)
 
 
-async def _principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:
+async def _principal_of(account: Account, send: Sender, **of_session: Any) -> Principal:
     """The principal of an account, with what its roles add up to."""
     membership = await send(GetMembership(user_id=account.id))
     rules = await send(GetRateRules(tier=account.tier)) if account.tier else ()
     principal = Principal(
         user_id=account.id,
-        session_id=session_id,
         is_superuser=membership.is_superuser,
         level=membership.level,
         roles=membership.roles,
         grants=membership.grants,
         tier=account.tier,
         rules=rules,
+        **of_session,
     )
     return replace(principal, profile=profile_of(principal, account))
 
@@ -190,6 +199,7 @@ _SESSIONS = (
         Session.last_used_at,
         Session.expires_at,
         Session.shared_at,
+        Session.actor_id.label("impersonated_by"),
     )
     .where(Session.user_id == bindparam("user_id"), Session.epoch == bindparam("epoch"), *LIVE)
     .order_by(Session.last_used_at.desc(), Session.id.desc())
@@ -245,8 +255,9 @@ class ExportSessions(PersonalData):
     permission = SYSTEM_ONLY
 
 
+_SHOWN = {"device": Session.user_agent, "impersonated_by": Session.actor_id}
 _EXPORT = (
-    select(*columns_of(SessionExport, Session, {"device": Session.user_agent}))
+    select(*columns_of(SessionExport, Session, _SHOWN))
     .where(Session.user_id == bindparam("user_id"))
     .order_by(Session.id)
 )

@@ -12,7 +12,9 @@ from backstay.core.errors import FieldError, Forbidden, Invalid, Unauthenticated
 from backstay.core.representation import Representation
 from backstay.core.validation import validated
 from backstay.features.auth.commands.devices import KEPT
+from backstay.features.auth.commands.impersonation import Impersonate
 from backstay.features.auth.commands.password import ChangePassword
+from backstay.features.auth.commands.reauthentication import Reauthenticate
 from backstay.features.auth.commands.refresh import RefreshSession
 from backstay.features.auth.commands.sign_in import Login
 from backstay.features.auth.commands.sign_out import (
@@ -246,8 +248,10 @@ routes.get("/sessions", ListSessions)
 routes.delete("/sessions", EndSessions, essential=True)
 routes.delete("/sessions/{id}", EndSession, essential=True)
 routes.post("/password/change", ChangePassword, limit=LOGIN, status=204)
+routes.post("/fresh", Reauthenticate, limit=LOGIN, status=204)
 
 user_routes = Routes("/users", tag="auth")
+user_routes.post("/{id}/impersonate", Impersonate)
 user_routes.get("/{id}/sessions", ListSessionsOfUser)
 user_routes.delete("/{id}/sessions", EndSessionsOfUser, essential=True)
 

@@ -141,7 +141,10 @@ class RefreshForm(RefreshBody):
 
 
 class SessionView(View):
-    """A device that is signed in. ``shared_at`` is when another client used a copy of its token."""
+    """A device that is signed in. ``shared_at`` is when another client used a copy of its token.
+
+    ``impersonated_by`` is the administrator who acts as the user; null for the user's own sessions.
+    """
 
     id: UUID
     device: str
@@ -151,6 +154,7 @@ class SessionView(View):
     expires_at: datetime
     shared_at: datetime | None
     current: bool
+    impersonated_by: UUID | None
 
 
 class SessionList(View):
@@ -171,6 +175,7 @@ class SessionExport(View):
     shared_at: datetime | None
     ended_at: datetime | None
     end_reason: str | None
+    impersonated_by: UUID | None
 
 
 class DeviceExport(View):

@@ -136,6 +136,7 @@ class ListActivity(ListQuery[ActivityEntry]):
 
     user_id: Equals[UUID] | None = None
     session_id: Equals[UUID] | None = None
+    impersonator_id: Equals[UUID] | None = None
     message: Equals[str] | None = None
     outcome: Equals[Outcome] | None = None
     code: Equals[str] | None = None

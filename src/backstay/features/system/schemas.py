@@ -71,7 +71,8 @@ class ActivityEntry(View):
 
     `actor` says who sent `message`, `user_id` whom it is about: a stranger who signs in names an
     account. `fields` are the names of what was sent, never the values. `operator` is the person
-    at the command line who sent it as that user, or as the application.
+    at the command line who sent it as that user, or as the application, `impersonator_id` the
+    administrator who acted as that user.
     """
 
     id: UUID
@@ -95,6 +96,7 @@ class ActivityEntry(View):
         "status of success, since not all come by HTTP."
     )
     operator: str | None = Field(description="Null for what came by HTTP or from a job.")
+    impersonator_id: UUID | None
 
 
 class ActivityExport(View):
@@ -109,6 +111,7 @@ class ActivityExport(View):
     fields: tuple[str, ...]
     outcome: Outcome
     code: str | None
+    impersonator_id: UUID | None
 
 
 class OperationEntry(View):

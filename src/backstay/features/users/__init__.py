@@ -11,7 +11,7 @@ from backstay.features.users.commands import (
     tiers,
 )
 from backstay.features.users.queries import accounts as account_queries
-from backstay.features.users.queries import directory, passwords, roles
+from backstay.features.users.queries import directory, impersonation, passwords, roles
 from backstay.features.users.queries import tiers as tier_queries
 
 feature = Feature(
@@ -25,6 +25,7 @@ feature = Feature(
         tiers,
         account_queries,
         directory,
+        impersonation,
         passwords,
         roles,
         tier_queries,

@@ -94,7 +94,7 @@ class UserDetail(UserSummary):
 
 
 class Profile(View):
-    """The caller's own account."""
+    """The caller's own account; `impersonated_by` is the administrator who acts as its owner."""
 
     id: UUID
     email: str
@@ -109,6 +109,7 @@ class Profile(View):
     is_superuser: bool
     roles: tuple[str, ...]
     permissions: dict[str, str]
+    impersonated_by: UUID | None = None
 
 
 class Export(View):

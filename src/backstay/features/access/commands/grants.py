@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from backstay.core.bus import handles
+from backstay.core.clock import minutes
 from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import FieldError, Invalid
 from backstay.core.messages import Command, FromPath
@@ -26,6 +27,7 @@ class GrantPermission(Command[GrantDetail]):
     """Grant a role a permission."""
 
     permission = GRANT
+    fresh = minutes(5)
     touches = ("roles",)
 
     role_id: UUID
@@ -56,6 +58,7 @@ class ChangeScope(Command[GrantDetail]):
     """Change how far a grant reaches."""
 
     permission = GRANT
+    fresh = minutes(5)
     touches = ("roles",)
 
     role_id: FromPath[UUID]
@@ -87,6 +90,7 @@ class RevokePermission(Command[None]):
     """Take a permission from a role, together with its field rules."""
 
     permission = REVOKE
+    fresh = minutes(5)
     touches = ("roles",)
 
     role_id: FromPath[UUID]
@@ -113,6 +117,7 @@ class AddFieldRule(Command[FieldRuleDetail]):
     """Allow or deny a field of what a role is granted."""
 
     permission = GRANT
+    fresh = minutes(5)
     touches = ("roles",)
 
     role_id: UUID
@@ -150,6 +155,7 @@ class ChangeFieldRule(Command[FieldRuleDetail]):
     """Turn what a field rule does around."""
 
     permission = GRANT
+    fresh = minutes(5)
     touches = ("roles",)
 
     role_id: FromPath[UUID]
@@ -178,6 +184,7 @@ class RemoveFieldRule(Command[None]):
     """Remove a field rule."""
 
     permission = REVOKE
+    fresh = minutes(5)
     touches = ("roles",)
 
     role_id: FromPath[UUID]

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from backstay.core.bus import handles
+from backstay.core.clock import minutes
 from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import Conflict, NotFound
 from backstay.core.messages import Command, FromPath
@@ -29,6 +30,7 @@ class AssignRole(Command[Assignment]):
     """Give a user a role."""
 
     permission = ASSIGN
+    fresh = minutes(5)
 
     role_id: FromPath[UUID]
     user_id: FromPath[UUID]
@@ -57,6 +59,7 @@ class UnassignRole(Command[None]):
     """Take a role from a user."""
 
     permission = UNASSIGN
+    fresh = minutes(5)
 
     role_id: FromPath[UUID]
     user_id: FromPath[UUID]

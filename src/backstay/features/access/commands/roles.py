@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from backstay.core.bus import handles
+from backstay.core.clock import minutes
 from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import Conflict
 from backstay.core.messages import Command, FromPath, FromQuery, optional
@@ -65,6 +66,7 @@ class UpdateRole(Command[RoleDetail]):
     """Change the named fields of a role."""
 
     permission = UPDATE
+    fresh = minutes(5)
     touches = ("roles",)
 
     role_id: FromPath[UUID]
@@ -123,6 +125,7 @@ class DeleteRole(Command[None]):
     """
 
     permission = DELETE
+    fresh = minutes(5)
     touches = ("roles",)
 
     role_id: FromPath[UUID]
@@ -161,6 +164,7 @@ class RestoreRole(Command[RoleDetail]):
     """Bring a deleted role back, with its grants and members."""
 
     permission = RESTORE
+    fresh = minutes(5)
     touches = ("roles",)
 
     role_id: FromPath[UUID]

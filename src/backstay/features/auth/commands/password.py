@@ -20,6 +20,7 @@ class ChangePassword(Command[None]):
 
     permission = SIGNED_IN
     replayable = False
+    in_person = True
 
     current_password: Secret
     new_password: Password

@@ -112,6 +112,7 @@ async def login(
         last_used_at=now,
         idle_expires_at=min(idle, ends),
         expires_at=ends,
+        proven_at=now,
     )
     if command.fingerprint is not None:
         row.fingerprint_hash = refresh.keyed_hash("fingerprint", session_id, command.fingerprint)

@@ -85,6 +85,7 @@ class EndSession(Command[None]):
 
     permission = SIGNED_IN
     allowed_in_maintenance = True
+    in_person = True
 
     id: FromPath[UUID]
 
@@ -108,6 +109,7 @@ class EndSessions(Command[None]):
 
     permission = SIGNED_IN
     allowed_in_maintenance = True
+    in_person = True
 
     all: FromQuery[bool] = False
 
@@ -132,6 +134,7 @@ class EndSessionsOfUser(Command[None]):
 
     permission = PermissionSpec("sessions", "end", description="Sign users out")
     allowed_in_maintenance = True
+    in_person = True
 
     id: FromPath[UUID]
 

@@ -105,6 +105,7 @@ class ResendVerification(Command[Accepted]):
     """Have the mail that confirms your e-mail address sent again, if one is to be confirmed."""
 
     permission = SIGNED_IN
+    in_person = True
     replayable = False
 
 

@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from backstay.core.bus import handles, prepares
 from backstay.core.context import PrincipalChanges, Sender
-from backstay.core.errors import FieldError, Forbidden, Invalid, NotFound
+from backstay.core.errors import FieldError, Forbidden, Impersonated, Invalid, NotFound
 from backstay.core.messages import Command, optional
 from backstay.core.permissions import PUBLIC, SIGNED_IN
 from backstay.core.ports import Clock, Passwords
@@ -85,9 +85,11 @@ class UpdateMe(Command[Profile]):
 
 
 @prepares(UpdateMe)
-async def prove_for_update(command: UpdateMe, send: Sender) -> Account | None:
+async def prove_for_update(command: UpdateMe, principal: Principal, send: Sender) -> Account | None:
     """The caller's account once the password is proven; None if no proof is needed."""
     changes = command.changes()
+    if principal.actor_id is not None and not changes.keys().isdisjoint({"email", "username"}):
+        raise Impersonated
     if "email" not in changes:
         return None
     if "current_password" not in changes:
@@ -153,6 +155,7 @@ class DeleteMe(Command[None]):
     """Delete your account. It is hidden and every session ends."""
 
     permission = SIGNED_IN
+    in_person = True
 
     current_password: Secret
 

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from backstay.core.bus import handles, prepares
+from backstay.core.clock import minutes
 from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import NotFound
 from backstay.core.messages import Command, FromPath, optional
@@ -40,6 +41,7 @@ class UpdateUser(Command[UserDetail]):
     """
 
     permission = UPDATE
+    fresh = minutes(5)
 
     id: FromPath[UUID]
     name: Name | None = optional()
@@ -114,6 +116,7 @@ class SetPassword(Command[UserDetail]):
     """Give somebody else a new password, and end every session of theirs."""
 
     permission = SET_PASSWORD
+    fresh = minutes(5)
 
     id: FromPath[UUID]
     new_password: Password

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError, to_json
 from sqlalchemy import Column, ForeignKey, and_, delete, literal, or_, select
 
 from backstay.core.bus import handles
+from backstay.core.clock import minutes
 from backstay.core.context import CacheTags, PrincipalChanges, Sender
 from backstay.core.errors import Conflict
 from backstay.core.mail import MAIL_QUEUE
@@ -44,6 +45,7 @@ class DeleteUser(Command[None]):
     """
 
     permission = DELETE
+    fresh = minutes(5)
 
     id: FromPath[UUID]
     hard: FromQuery[bool] = False

@@ -50,6 +50,7 @@ def profile_of(principal: Principal, account: Account) -> Profile:
         is_superuser=principal.is_superuser,
         roles=principal.roles,
         permissions={key: principal.grants[key].scope.value for key in sorted(principal.grants)},
+        impersonated_by=principal.actor_id,
     )
 
 
@@ -127,6 +128,7 @@ class ExportMe(Query[Export]):
     """Everything held about you: your profile and what each feature keeps of yours."""
 
     permission = SIGNED_IN
+    in_person = True
 
 
 @handles(ExportMe)
@@ -154,6 +156,7 @@ class CheckOwnPassword(Query[Account]):
     """
 
     permission = SIGNED_IN
+    in_person = True
 
     password: Secret
 

@@ -29,12 +29,12 @@ async def check_authority(
 ) -> None:
     """Refuse a sender who may not act, as of now, on the account of this user.
 
-    The account need not exist. A query needs a level at least as high as the user's, a command a
-    higher one.
+    The account need not exist. A query needs a level at least as high as the user's, a command, or
+    what ``takes_over``, a higher one.
 
-    With ``others_only`` the own account is refused. ``takes_over`` stands for changes that give
-    control of the account (a password, an e-mail address). They are refused on the own account, and
-    need every grant that its user holds, or would hold again if a deleted role were restored.
+    With ``others_only`` the own account is refused. ``takes_over`` stands for what gives control of
+    the account (a password, an e-mail address). It is refused on the own account, and needs every
+    grant that its user holds, or would hold again if a deleted role were restored.
 
     Raises:
         _OwnAccount: it is the caller's own, and ``others_only`` or ``takes_over`` is set.
@@ -53,7 +53,7 @@ async def check_authority(
         raise Forbidden("Your role reaches only your own account.")
     ask = send.as_system()
     target = await ask(GetMembership(user_id=user_id))
-    _check_level(message, target, held)
+    _check_level(target, held, above=takes_over or isinstance(message, Command))
     if not takes_over:
         return
     if target.gains(held):
@@ -62,12 +62,12 @@ async def check_authority(
         raise Forbidden("This person has a deleted role that may do what you may not.")
 
 
-def _check_level(message: Message[Any], target: Membership, held: Membership) -> None:
+def _check_level(target: Membership, held: Membership, *, above: bool) -> None:
     if target.is_superuser:
         raise Forbidden("Only a superuser acts on the account of a superuser.")
     if target.level > held.level:
         raise Forbidden("This person has a role of a higher level than yours.")
-    if target.level == held.level and isinstance(message, Command):
+    if target.level == held.level and above:
         raise Forbidden("This needs a role of a higher level than this person's.")
 
 
