@@ -134,7 +134,8 @@ class RateLimitResult:
     """The result of a limiter. ``remaining`` further requests are within the rate now.
 
     In seconds: ``reset_after`` until a whole burst is free again, ``retry_after`` until the next
-    request is within the rate; 0 if this one was.
+    request is within the rate; 0 if this one was. ``of_process`` tells that only the requests of
+    this process were counted.
     """
 
     allowed: bool
@@ -142,6 +143,7 @@ class RateLimitResult:
     remaining: int
     reset_after: float
     retry_after: float
+    of_process: bool = False
 
 
 class Limiter(Protocol):
@@ -154,6 +156,10 @@ class Limiter(Protocol):
 
     async def hit(self, key: str, rate: Rate) -> RateLimitResult:
         """Count one request, unless it is beyond the rate, and return whether it is within it."""
+        ...
+
+    async def peek(self, key: str, rate: Rate) -> RateLimitResult:
+        """What has been counted, without counting: whether one more request would be allowed."""
         ...
 
     async def take_back(self, key: str, rate: Rate) -> None:
