@@ -1,9 +1,13 @@
 """Rates, and the rules of a tier that give some routes a rate of their own."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from uuid import UUID
 
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 """The periods that have a name, in seconds."""
+DEFAULT = "default"
+"""The name of the limit where no rule holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +39,12 @@ class RateRule:
         if self.path.endswith("*"):
             return template.startswith(self.path[:-1])
         return template == self.path
+
+
+@lru_cache(10_000)
+def key_of_user(policy: str, user_id: UUID) -> str:
+    """The key under which a user's requests count: ``policy`` is a rule's path, or ``DEFAULT``.
+
+    Keys are kept, since a UUID takes longer to write than to look up.
+    """
+    return f"{policy}:user:{user_id}"

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from uuid import UUID
 
-from backstay.core.rates import Rate
+from backstay.core.rates import DEFAULT, Rate
 from backstay.core.wiring import Place
 from backstay.settings import Settings
 
@@ -35,16 +33,9 @@ class LimitClass:
 
 
 GENERAL = LimitClass(
-    "default",
+    DEFAULT,
     lambda settings: Rate(settings.rate_limit.default, settings.rate_limit.period),
     body_bytes=None,
 )
 """The class of routes that name no other. It counts signed-in users by their id and anonymous
 clients by their address; a user's tier may set another rate for a route."""
-
-
-@lru_cache(10_000)
-def key_of_user(policy: str, user_id: UUID) -> str:
-    """The key under which a user's requests count: ``policy`` is the path of a rule, or `GENERAL`'s
-    name. Keys are kept, since a UUID takes longer to write than to look up."""
-    return f"{policy}:user:{user_id}"

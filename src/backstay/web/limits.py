@@ -11,8 +11,8 @@ from backstay.core.addresses import limit_key
 from backstay.core.errors import RateLimited
 from backstay.core.ports import Limiter, RateLimitResult
 from backstay.core.principal import Principal
-from backstay.core.rates import Rate
-from backstay.limits.classes import GENERAL, LimitClass, key_of_user
+from backstay.core.rates import Rate, key_of_user
+from backstay.limits.classes import GENERAL, LimitClass
 from backstay.settings import Settings
 from backstay.web.headers import Field
 

@@ -8,10 +8,9 @@ from backstay.core.bus import handles
 from backstay.core.messages import Query
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Limiter, RateLimitResult
-from backstay.core.rates import Rate, RateRule
+from backstay.core.rates import DEFAULT, Rate, RateRule, key_of_user
 from backstay.db.session import Reader
 from backstay.features.rate_rules.model import RateLimit, Tier
-from backstay.limits.classes import GENERAL, key_of_user
 from backstay.settings import AdminSettings
 
 OF_TIER = (
@@ -49,7 +48,7 @@ class ListCounts(Query[tuple[RateLimitResult, ...]]):
 
 @handles(ListCounts)
 async def list_counts(query: ListCounts, limiter: Limiter) -> tuple[RateLimitResult, ...]:
-    rates = (*query.rates, (GENERAL.name, query.default))
+    rates = (*query.rates, (DEFAULT, query.default))
     user_id = query.user_id
     return tuple([await limiter.peek(key_of_user(path, user_id), rate) for path, rate in rates])
 

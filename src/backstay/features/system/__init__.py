@@ -10,10 +10,11 @@ from backstay.features.system.commands.purging import (
     PurgeIdempotencyKeys,
     PurgeJobs,
 )
+from backstay.features.system.queries import settings
 
 feature = Feature(
     name="system",
-    modules=(purging, jobs, maintenance, backups, queries),
+    modules=(purging, jobs, maintenance, backups, queries, settings),
     routes=(routes.probe_routes, routes.routes),
     schedule=(
         every("1d", PurgeActivity()),

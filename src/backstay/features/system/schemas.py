@@ -202,3 +202,18 @@ class JobDetail(JobSummary):
     @classmethod
     def _without_secrets(cls, result: Any) -> Any:
         return masked(result)
+
+
+class SettingDetail(View):
+    """A setting: its variable, its value with secrets masked, and where the value came from."""
+
+    name: str
+    value: str
+    origin: str
+
+
+class SettingsInForce(View):
+    """The settings that the process which answers was started with."""
+
+    items: tuple[SettingDetail, ...]
+    warnings: tuple[str, ...]
