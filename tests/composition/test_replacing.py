@@ -18,9 +18,9 @@ from backstay.core.feature import Feature
 from backstay.core.mail import Mail, Mailer, MailTokens
 from backstay.core.messages import Query
 from backstay.core.permissions import SYSTEM_ONLY
-from backstay.core.ports import Clock, Limiter, Passwords, RateLimitResult
+from backstay.core.ports import Clock, Passwords
 from backstay.core.principal import Principal
-from backstay.core.rates import Rate
+from backstay.core.rates import Limiter, Rate, RateLimitResult
 from backstay.core.wiring import BootError, Code
 from backstay.db.session import Transaction
 from backstay.jobs.outbox import Jobs

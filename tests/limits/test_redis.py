@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.core.ports import Limiter
-from backstay.core.rates import Rate
+from backstay.core.rates import Limiter, Rate
 from backstay.limits.memory import MemoryLimiter
 from backstay.limits.redis import RedisLimiter
 from backstay.redis import client as redis_client

@@ -4,8 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from backstay.core.ports import RateLimitResult
-from backstay.core.rates import Rate
+from backstay.core.rates import Rate, RateLimitResult
 
 MAX_KEYS = 100_000
 SAMPLE = 8

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from backstay.core.ports import RateLimitResult
-from backstay.core.rates import Rate
+from backstay.core.rates import Rate, RateLimitResult
 from backstay.limits.memory import MemoryLimiter, price_of, result_of
 from backstay.redis.client import RedisFault, RedisLink
 

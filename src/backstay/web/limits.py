@@ -9,9 +9,8 @@ from starlette.types import Scope
 
 from backstay.core.addresses import limit_key
 from backstay.core.errors import RateLimited
-from backstay.core.ports import Limiter, RateLimitResult
 from backstay.core.principal import Principal
-from backstay.core.rates import Rate, key_of_user
+from backstay.core.rates import Limiter, Rate, RateLimitResult, key_of_user
 from backstay.limits.classes import GENERAL, LimitClass
 from backstay.settings import Settings
 from backstay.web.headers import Field

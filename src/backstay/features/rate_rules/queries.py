@@ -7,8 +7,7 @@ from sqlalchemy import bindparam, select
 from backstay.core.bus import handles
 from backstay.core.messages import Query
 from backstay.core.permissions import SYSTEM_ONLY
-from backstay.core.ports import Limiter, RateLimitResult
-from backstay.core.rates import DEFAULT, Rate, RateRule, key_of_user
+from backstay.core.rates import DEFAULT, Limiter, Rate, RateLimitResult, RateRule, key_of_user
 from backstay.db.session import Reader
 from backstay.features.rate_rules.model import RateLimit, Tier
 from backstay.settings import AdminSettings

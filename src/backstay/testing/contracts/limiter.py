@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from backstay.core.ports import Limiter
-from backstay.core.rates import Rate
+from backstay.core.rates import Limiter, Rate
 from backstay.testing.contracts.contract import PassTime, TimedContract
 
 RATE = Rate(5, 3600)

@@ -17,6 +17,7 @@ from backstay.features.system.queries import (
     ListEditableResources,
     Ping,
 )
+from backstay.features.system.queries.minutes import ListMetricMinutes
 from backstay.features.system.queries.settings import ListSettings
 from backstay.web.request import JSON, bearer_token
 from backstay.web.routes import Routes
@@ -75,5 +76,6 @@ routes.get(
 )
 routes.get("/system/ping", Ping)
 routes.get("/system/activity", ListActivity)
+routes.get("/system/metrics/minutes", ListMetricMinutes)
 routes.get("/system/settings", ListSettings)
 routes.get("/system/editable-resources", ListEditableResources)
