@@ -111,9 +111,11 @@ _PLACES = {
         "RateLimitSettings",
         "SecuritySettings",
         "Setting",
+        "SettingEntry",
         "SettingError",
         "Settings",
         "SettingsGroup",
+        "SettingsReport",
         "load_settings",
     ),
     "backstay.web.callers": (

@@ -131,9 +131,11 @@ from backstay.settings import MailSettings as MailSettings
 from backstay.settings import RateLimitSettings as RateLimitSettings
 from backstay.settings import SecuritySettings as SecuritySettings
 from backstay.settings import Setting as Setting
+from backstay.settings import SettingEntry as SettingEntry
 from backstay.settings import SettingError as SettingError
 from backstay.settings import Settings as Settings
 from backstay.settings import SettingsGroup as SettingsGroup
+from backstay.settings import SettingsReport as SettingsReport
 from backstay.settings import load_settings as load_settings
 from backstay.web.callers import CurrentPrincipal as CurrentPrincipal
 from backstay.web.callers import OptionalPrincipal as OptionalPrincipal
