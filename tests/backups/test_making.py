@@ -15,6 +15,7 @@ from backstay.backups.making import label_of
 from backstay.backups.manifest import Manifest
 from backstay.core.backups import BackupError
 from backstay.db import sqlite
+from backstay.db.migrations.runner import PLATFORM, heads_of
 from backstay.db.options import EngineOptions
 from backstay.features.system.commands.backups import MakeBackup
 from backstay.settings import Settings
@@ -30,7 +31,7 @@ NEW_TIER = (
 def test_a_backup_is_restored_and_compared_before_it_counts(place: Place) -> None:
     manifest = place.proven()
     assert manifest.tables["users"].rows == 1
-    assert manifest.source.revisions == ("platform_0016",)
+    assert manifest.source.revisions == heads_of((PLATFORM,), PLATFORM)
     assert manifest.encrypted_to is None
     assert manifest.proof is not None
     assert "every table" in manifest.proof.how

@@ -18,9 +18,9 @@ from backstay.core.feature import Feature
 from backstay.core.mail import Mail, Mailer, MailTokens
 from backstay.core.messages import Query
 from backstay.core.permissions import SYSTEM_ONLY
-from backstay.core.ports import Clock, Limiter, Passwords, RateLimitResult
+from backstay.core.ports import Clock, Passwords
 from backstay.core.principal import Principal
-from backstay.core.rates import Rate
+from backstay.core.rates import Limiter, Rate, RateLimitResult
 from backstay.core.wiring import BootError, Code
 from backstay.db.session import Transaction
 from backstay.jobs.outbox import Jobs
@@ -53,6 +53,9 @@ class Lazy:
 
     async def hit(self, key: str, rate: Rate) -> RateLimitResult:
         return RateLimitResult(True, rate.limit, rate.limit, 0, 0)
+
+    async def peek(self, key: str, rate: Rate) -> RateLimitResult:
+        return await self.hit(key, rate)
 
     async def take_back(self, key: str, rate: Rate) -> None: ...
 
@@ -170,9 +173,10 @@ async def test_the_edge_counts_with_the_projects_limiter(tmp_path: Path) -> None
 def test_an_adapter_that_lacks_a_method_is_a_boot_error(tmp_path: Path) -> None:
     with pytest.raises(BootError) as refused:
         composed(tmp_path, replace={Limiter: Incomplete})
-    first, second = refused.value.faults
-    assert {first.code, second.code} == {Code.APPLICATION_ADAPTER}
+    first, peek, second = refused.value.faults
+    assert {first.code, peek.code, second.code} == {Code.APPLICATION_ADAPTER}
     assert first.problem == "Incomplete stands for Limiter, but its `hit` is not async."
+    assert peek.problem == "Incomplete stands for Limiter, but its `peek` is missing."
     assert second.problem == "Incomplete stands for Limiter, but its `take_back` is missing."
     assert "async def take_back(self, key: str" in second.hint
 

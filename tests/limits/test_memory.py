@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.core.ports import Limiter
-from backstay.core.rates import Rate
+from backstay.core.rates import Limiter, Rate
 from backstay.limits.memory import SECOND, MemoryLimiter
 from backstay.testing.contracts import LimiterContract, PassTime
 from tests.examples import examples

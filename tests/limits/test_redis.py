@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.core.ports import Limiter
-from backstay.core.rates import Rate
+from backstay.core.rates import Limiter, Rate
 from backstay.limits.memory import MemoryLimiter
 from backstay.limits.redis import RedisLimiter
 from backstay.redis import client as redis_client
@@ -91,7 +90,7 @@ async def test_its_results_equal_those_of_the_limiter_in_process(
         assert here.reset_after - there.reset_after == meanwhile
         assert here.retry_after - there.retry_after == meanwhile
         exact = replace(here, reset_after=there.reset_after, retry_after=there.retry_after)
-        assert exact == there
+        assert exact == replace(there, of_process=False)
 
 
 async def test_a_key_expires_when_it_no_longer_matters(
@@ -153,6 +152,8 @@ async def test_without_redis_each_process_counts_for_itself(wire: Wire, linked: 
     async with wire.gone():
         verdicts = [await limiter.hit("key", TEN) for _ in range(12)]
         assert [result.allowed for result in verdicts] == [True] * 10 + [False] * 2
+        seen = await limiter.peek("key", TEN)
+        assert (seen.allowed, seen.remaining, seen.of_process) == (False, 0, True)
     await eventually(lambda: link.is_up)
     assert (await limiter.hit("key", TEN)).allowed
 

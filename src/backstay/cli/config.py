@@ -8,7 +8,7 @@ import typer
 from backstay.application import Application, application_in_use
 from backstay.mailing.template_checks import overview
 from backstay.mailing.templates import mail_folders
-from backstay.settings import Loaded, example_env, reference_markdown
+from backstay.settings import Loaded, SettingsReport, example_env, reference_markdown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,10 +36,11 @@ def config(
     console = Console()
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
-    console.print(_table(loaded))
+    report = loaded.draft.report
+    console.print(_table(report))
     for line in _mails(application_in_use(), loaded):
         console.print(Text(line))
-    for warning in loaded.warnings:
+    for warning in report.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"))
     for fault in loaded.errors:
         console.print(Text(f"Fault: {fault}", style="red"))
@@ -58,14 +59,14 @@ def _mails(application: Application, loaded: Loaded) -> Iterator[str]:
             yield f"Templates of {folder} in place of packaged ones: {', '.join(found.replaced)}"
 
 
-def _table(loaded: Loaded) -> "Table":
+def _table(report: SettingsReport) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("Setting", min_width=max(map(len, loaded.origins)))
+    table.add_column("Setting", min_width=max(len(each.name) for each in report.entries))
     table.add_column("Value", overflow="fold")
     table.add_column("Origin", overflow="fold")
-    for name, origin in loaded.origins.items():
-        table.add_row(Text(name), Text(loaded.shown.get(name, "faulty")), Text(origin))
+    for each in report.entries:
+        table.add_row(Text(each.name), Text(each.value), Text(each.origin))
     return table

@@ -30,6 +30,8 @@ def roles(
         *((key, *(_cell(role, key) for role in matrix.roles)) for key in matrix.permissions),
     ]
     print_columns(rows, header=True)
+    if not matrix.is_complete:
+        typer.echo("There are more roles; the highest are shown.", err=True)
 
 
 def _cell(role: RoleDetail, permission: str) -> str:

@@ -34,13 +34,13 @@ from backstay.core.ports import (
     Cache,
     Clock,
     HealthChecks,
-    Limiter,
     Metrics,
     Passwords,
     PrincipalChannel,
     RefreshTokens,
 )
 from backstay.core.principal import SYSTEM, Principal
+from backstay.core.rates import Limiter
 from backstay.core.registry import Registry
 from backstay.core.schedule import Scheduled, settled
 from backstay.db import migrate
@@ -132,10 +132,12 @@ class Backstay(Adapters):
         await self.links.start()
         await self.channel.start()
         await self.maintenance.start()
+        self.minutes.start()
 
     async def close(self) -> None:
         """Stop background work, then release threads and connections."""
         self.metrics.process.stop()
+        await self.minutes.stop()
         await self.channel.stop()
         for job_notifier in self.job_notifiers:
             await job_notifier.stop()

@@ -9,18 +9,13 @@ from prometheus_client import CollectorRegistry
 
 from backstay.caching.memory import MemoryCache
 from backstay.caching.redis import RedisCache, Signer
+from backstay.composition.minutes import MinuteKeeper
 from backstay.composition.replacing import Replacements
 from backstay.composition.telemetry import tracer_for
 from backstay.core.jobs import JobNotifier
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens, NoMailer
-from backstay.core.ports import (
-    AccessTokens,
-    BreachedPasswords,
-    Cache,
-    Clock,
-    Limiter,
-    PrincipalChannel,
-)
+from backstay.core.ports import AccessTokens, BreachedPasswords, Cache, Clock, PrincipalChannel
+from backstay.core.rates import Limiter
 from backstay.core.tracing import Tracer
 from backstay.db.database import Database
 from backstay.db.listener import Listener, PostgresListener, SqliteListener
@@ -59,6 +54,7 @@ class Adapters:
     maintenance: MaintenanceMode
     links: RedisLinks
     metrics: PrometheusMetrics
+    minutes: MinuteKeeper
     passwords: Argon2Passwords
     breached: BreachedPasswords
     tokens: AccessTokens
@@ -80,6 +76,7 @@ def adapters_for(
     metrics, database = PrometheusMetrics(), Database(options)
     metrics.database.follow(database)
     listener = SqliteListener(database) if options.is_sqlite else PostgresListener(database)
+    maintenance = MaintenanceMode(database, listener, refuses=for_requests)
     tracer = tracer_for(settings, database)
     link = partial(TracedLink, tracer) if tracer.records else RedisLink
     links = RedisLinks(metrics.registry, link)
@@ -92,9 +89,10 @@ def adapters_for(
         key=key,
         database=database,
         listener=listener,
-        maintenance=MaintenanceMode(database, listener, refuses=for_requests),
+        maintenance=maintenance,
         links=links,
         metrics=metrics,
+        minutes=MinuteKeeper(database, metrics, maintenance, clock),
         passwords=Argon2Passwords(),
         breached=own.get(BreachedPasswords)
         or BreachedPasswordFiles(settings.security.breached_passwords_file),

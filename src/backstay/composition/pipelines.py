@@ -30,7 +30,7 @@ from backstay.db.transaction import Transactions
 from backstay.jobs.outbox import Jobs, Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.step import finish_job
-from backstay.settings import Settings
+from backstay.settings import Settings, SettingsReport
 from backstay.settings.fields import SettingsGroup
 
 
@@ -99,6 +99,7 @@ def _providers(
     """By type: fixed services, groups of settings, and values of the message being handled."""
     return {kind: _always(service) for kind, service in services.items()} | {
         **{type(group): _always(group) for group in _settings_groups(settings)},
+        SettingsReport: _always(settings.report),
         Reader: adapters.database.reader_of,
         Paginator: _paginating(adapters.database, Cursors(adapters.key)),
         Principal: attrgetter("principal"),

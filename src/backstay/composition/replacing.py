@@ -7,14 +7,8 @@ from typing import Any
 from typing_extensions import get_protocol_members, is_protocol
 
 from backstay.core.mail import Mailer, MailTemplates, MailTokens
-from backstay.core.ports import (
-    AccessTokens,
-    BreachedPasswords,
-    Cache,
-    Clock,
-    Limiter,
-    RefreshTokens,
-)
+from backstay.core.ports import AccessTokens, BreachedPasswords, Cache, Clock, RefreshTokens
+from backstay.core.rates import Limiter
 from backstay.core.signatures import hints_of
 from backstay.core.wiring import BootError, Code, Flaw
 from backstay.settings import Settings

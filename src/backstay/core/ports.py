@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from backstay.core.context import Context, PrincipalChanges
-from backstay.core.rates import Rate
 
 
 class Clock(Protocol):
@@ -126,38 +125,6 @@ class RefreshTokens(Protocol):
 
         No text raises an error. What :meth:`write` gave is read as the same token.
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimitResult:
-    """The result of a limiter. ``remaining`` further requests are within the rate now.
-
-    In seconds: ``reset_after`` until a whole burst is free again, ``retry_after`` until the next
-    request is within the rate; 0 if this one was.
-    """
-
-    allowed: bool
-    limit: int
-    remaining: int
-    reset_after: float
-    retry_after: float
-
-
-class Limiter(Protocol):
-    """Counts requests per key (GCRA, whose burst is the limit).
-
-    Each pair of a key and a rate is counted on its own; any text is a key. Requests at once are
-    counted exactly. While its store does not answer, a limiter counts in another way or allows
-    everything: it raises no error.
-    """
-
-    async def hit(self, key: str, rate: Rate) -> RateLimitResult:
-        """Count one request, unless it is beyond the rate, and return whether it is within it."""
-        ...
-
-    async def take_back(self, key: str, rate: Rate) -> None:
-        """Undo the count of a request that was within the rate, unless its time has passed."""
         ...
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backstay.core.rates import Rate
+from backstay.core.rates import DEFAULT, Rate
 from backstay.core.wiring import Place
 from backstay.settings import Settings
 
@@ -33,7 +33,7 @@ class LimitClass:
 
 
 GENERAL = LimitClass(
-    "default",
+    DEFAULT,
     lambda settings: Rate(settings.rate_limit.default, settings.rate_limit.period),
     body_bytes=None,
 )

@@ -4,8 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from backstay.core.ports import RateLimitResult
-from backstay.core.rates import Rate
+from backstay.core.rates import Rate, RateLimitResult
 
 MAX_KEYS = 100_000
 SAMPLE = 8
@@ -33,11 +32,17 @@ class MemoryLimiter:
         known = self._paid_at.get(name)
         debt = 0 if known is None or known < now else known - now
         if debt > price * (rate.limit - 1):
-            return result_of(rate, debt, price, allowed=False)
+            return result_of(rate, debt, price, allowed=False, of_process=True)
         if known is None:
             self._make_room(now)
         self._paid_at[name] = now + debt + price
-        return result_of(rate, debt + price, price, allowed=True)
+        return result_of(rate, debt + price, price, allowed=True, of_process=True)
+
+    async def peek(self, key: str, rate: Rate) -> RateLimitResult:
+        now, price = self._clock(), price_of(rate)
+        debt = max(0, self._paid_at.get(_named(key, rate), now) - now)
+        allowed = debt <= price * (rate.limit - 1)
+        return result_of(rate, debt, price, allowed=allowed, of_process=True)
 
     async def take_back(self, key: str, rate: Rate) -> None:
         name = _named(key, rate)
@@ -63,6 +68,9 @@ class NoLimiter:
     async def hit(self, key: str, rate: Rate) -> RateLimitResult:
         return RateLimitResult(True, rate.limit, rate.limit, 0, 0)
 
+    async def peek(self, key: str, rate: Rate) -> RateLimitResult:
+        return await self.hit(key, rate)
+
     async def take_back(self, key: str, rate: Rate) -> None:
         """Nothing was counted."""
 
@@ -76,7 +84,9 @@ def price_of(rate: Rate) -> int:
     return SECOND * rate.period // rate.limit or 1
 
 
-def result_of(rate: Rate, debt: int, price: int, *, allowed: bool) -> RateLimitResult:
+def result_of(
+    rate: Rate, debt: int, price: int, *, allowed: bool, of_process: bool = False
+) -> RateLimitResult:
     """The result for a debt; ``debt`` and ``price`` are in nanoseconds."""
     return RateLimitResult(
         allowed,
@@ -84,4 +94,5 @@ def result_of(rate: Rate, debt: int, price: int, *, allowed: bool) -> RateLimitR
         (price * rate.limit - debt) // price,
         debt / SECOND,
         0.0 if allowed else (debt - price * (rate.limit - 1)) / SECOND,
+        of_process,
     )

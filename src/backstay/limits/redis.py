@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from backstay.core.ports import RateLimitResult
-from backstay.core.rates import Rate
+from backstay.core.rates import Rate, RateLimitResult
 from backstay.limits.memory import MemoryLimiter, price_of, result_of
 from backstay.redis.client import RedisFault, RedisLink
 
@@ -23,6 +22,13 @@ return {allowed, debt}
 """GCRA: each request adds to a debt that decreases with time; a key holds the moment at which its
 debt is zero. All times are whole microseconds of the clock of Redis. A debt above the limit is cut
 to the limit: the clock of a replica that has become the master may be behind."""
+PEEK = """
+local price, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local owed = (tonumber(redis.call('GET', KEYS[1])) or now) - now
+return math.min(math.max(0, owed), most + price)
+"""
 TAKE_BACK = """
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECRBY', KEYS[1], ARGV[1]) end
 return 0
@@ -52,6 +58,15 @@ class RedisLimiter:
         except RedisFault:
             return await self._alone.hit(key, _alone(rate))
         return result_of(rate, debt * MICROSECOND, price * MICROSECOND, allowed=bool(allowed))
+
+    async def peek(self, key: str, rate: Rate) -> RateLimitResult:
+        price = _price(rate)
+        most = price * (rate.limit - 1)
+        try:
+            debt = await self._link.run(PEEK, (self._name(key, rate),), (price, most))
+        except RedisFault:
+            return await self._alone.peek(key, _alone(rate))
+        return result_of(rate, debt * MICROSECOND, price * MICROSECOND, allowed=debt <= most)
 
     async def take_back(self, key: str, rate: Rate) -> None:
         try:

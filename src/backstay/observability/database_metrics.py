@@ -15,6 +15,7 @@ class DatabaseMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._budgets: dict[str, Budget] = {}
+        self._peak = 0
         gauge = partial(Gauge, registry=registry, multiprocess_mode="livesum")
         self._connections = gauge(
             "backstay_db_connections", "Connections to the database.", ["pool", "state"]
@@ -62,18 +63,27 @@ class DatabaseMetrics:
             pool.semaphore.observe = self._seconds.labels(pool.name).observe
             pool.semaphore.timed_out = self._timeouts.labels(pool.name).inc
 
+    def connections(self) -> tuple[int, int]:
+        """The most connections that were found in use since the last call, and how many may be."""
+        self.show()
+        peak, self._peak = self._peak, 0
+        return peak, sum(budget.most for budget in self._budgets.values())
+
     def show(self) -> None:
         """Set the gauges to the present numbers of connections."""
+        busy = 0
         for server, budget in self._budgets.items():
             self._budget.labels(server).set(budget.most)
             for name in {pool.name for pool in budget.pools}:
                 pools = [pool for pool in budget.pools if pool.name == name]
                 idle = sum(pool.checkedin() for pool in pools)
                 used = sum(pool.checkedout() for pool in pools)
+                busy += used
                 self._connections.labels(name, "idle").set(idle)
                 self._connections.labels(name, "in_use").set(used)
                 self._waiting.labels(name).set(pools[0].semaphore.waiting)
                 self._max.labels(name).set(pools[-1].size())
+        self._peak = max(self._peak, busy)
 
 
 class ReplicaMetrics:

@@ -10,12 +10,12 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from backstay.core.errors import AppError
+from backstay.core.latency import BOUNDS
 from backstay.observability.backup_metrics import BackupMetrics
 from backstay.observability.database_metrics import DatabaseMetrics, ReplicaMetrics
 from backstay.observability.job_metrics import JobMetrics
 from backstay.observability.process_metrics import ProcessMetrics
 
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PATIENCE = 1.5
 """Seconds after which metrics are returned without what another service should have told."""
@@ -43,7 +43,7 @@ class PrometheusMetrics:
             "backstay_http_request_duration_seconds",
             "Time to answer, in seconds.",
             ["method", "route"],
-            buckets=BUCKETS,
+            buckets=BOUNDS,
             registry=registry,
         )
         self._in_flight = gauge(

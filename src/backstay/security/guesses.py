@@ -10,8 +10,7 @@ from uuid import UUID
 
 from backstay.core.addresses import limit_key
 from backstay.core.errors import RateLimited
-from backstay.core.ports import Limiter
-from backstay.core.rates import Rate
+from backstay.core.rates import Limiter, Rate
 
 FAILURE_RATE = Rate(20, 300, strict=True)
 """Failed attempts on one account, from all addresses together, before attempts are delayed."""

@@ -13,6 +13,7 @@ from backstay.settings.groups.security import NO_ADMIN, AdminSettings, SecurityS
 from backstay.settings.groups.server import RateLimitSettings, ServerSettings
 from backstay.settings.reader import Loaded, load_settings, read_settings
 from backstay.settings.reference import example_env, reference_markdown
+from backstay.settings.report import SettingEntry, SettingsReport
 
 __all__ = [
     "DEFAULT_URL",
@@ -35,9 +36,11 @@ __all__ = [
     "SecuritySettings",
     "ServerSettings",
     "Setting",
+    "SettingEntry",
     "SettingError",
     "Settings",
     "SettingsGroup",
+    "SettingsReport",
     "decode_key",
     "example_env",
     "load_settings",

@@ -13,6 +13,7 @@ from backstay.settings.files import FOLDER, kept_secret
 from backstay.settings.groups import Settings
 from backstay.settings.groups.app import Environment
 from backstay.settings.project import project_root
+from backstay.settings.report import SettingEntry, SettingsReport
 from backstay.settings.rules import ALGORITHM, REFRESH, SECRET, broken_rules
 from backstay.settings.schema import Schema
 from backstay.settings.sources import Layers, find, read_dotenv, unknown
@@ -25,6 +26,7 @@ class Loaded:
 
     `draft` has defaults in place of the `faulty` variables, so that rules can check the others.
     `origins` and `shown` are keyed by variable; `shown` masks secrets and leaves faulty values out.
+    The `report` of both settings tells the same.
     """
 
     settings: Settings | None
@@ -180,6 +182,12 @@ class _Reader:
             each.name: self._origin(each, parts[each.name] if values.get(each.name) else ())
             for each in variables
         }
+        texts = {name: shown(value) for name, value in values.items()}
+        entries = [
+            SettingEntry(name, texts.get(name, "faulty"), told) for name, told in origins.items()
+        ]
+        report = SettingsReport(tuple(entries), tuple(self.warnings))
+        draft = draft.model_copy(update={"report": report})
         return Loaded(
             settings=None if self.errors else draft,
             draft=draft,
@@ -187,7 +195,7 @@ class _Reader:
             errors=tuple(map(self._with_origin, self.errors)),
             origins=MappingProxyType(origins),
             warnings=tuple(self.warnings),
-            shown=MappingProxyType({name: shown(value) for name, value in values.items()}),
+            shown=MappingProxyType(texts),
         )
 
     def _origin(self, variable: Variable, parts: Sequence[str]) -> str:

@@ -3,16 +3,14 @@
 from collections.abc import Callable
 from functools import cache, lru_cache
 from math import ceil
-from uuid import UUID
 
 import structlog
 from starlette.types import Scope
 
 from backstay.core.addresses import limit_key
 from backstay.core.errors import RateLimited
-from backstay.core.ports import Limiter, RateLimitResult
 from backstay.core.principal import Principal
-from backstay.core.rates import Rate
+from backstay.core.rates import Limiter, Rate, RateLimitResult, key_of_user
 from backstay.limits.classes import GENERAL, LimitClass
 from backstay.settings import Settings
 from backstay.web.headers import Field
@@ -72,7 +70,7 @@ class Limits:
             elif template not in self._without_rule:
                 self._without_rule.add(template)
                 log.info("the default limit holds: no rule", path=template, tier=principal.tier)
-        await self._count(scope, policy, _key(policy, principal.id), rate, limit)
+        await self._count(scope, policy, key_of_user(policy, principal.id), rate, limit)
 
     async def _count(self, scope: Scope, policy: str, key: str, rate: Rate, limit: str) -> None:
         result = await self._limiter.hit(key, rate)
@@ -95,12 +93,6 @@ async def admission_of(scope: Scope) -> None:
     admission = scope.get("backstay.admission")
     if admission is not None:
         await admission
-
-
-@lru_cache(10_000)
-def _key(policy: str, user_id: UUID) -> str:
-    """The key of a user's count; kept, since a UUID takes longer to write than to look up."""
-    return f"{policy}:user:{user_id}"
 
 
 @lru_cache(1024)

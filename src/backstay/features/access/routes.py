@@ -15,8 +15,9 @@ from backstay.features.access.commands.roles import (
     RestoreRole,
     UpdateRole,
 )
+from backstay.features.access.queries.explaining import ExplainPermission
 from backstay.features.access.queries.permissions import ListPermissions, ListPermissionsOfUser
-from backstay.features.access.queries.roles import GetRole, ListRoles, ListRolesOfUser
+from backstay.features.access.queries.roles import GetMatrix, GetRole, ListRoles, ListRolesOfUser
 from backstay.web.routes import Routes
 
 ROLE = "/roles/{role_id}"
@@ -40,5 +41,7 @@ routes.patch(RULE, ChangeFieldRule)
 routes.delete(RULE, RemoveFieldRule)
 routes.post(MEMBER, AssignRole, status=201)
 routes.delete(MEMBER, UnassignRole)
+routes.get("/matrix", GetMatrix)
+routes.get("/explain", ExplainPermission, refuses=(404,))
 routes.get("/users/{user_id}/roles", ListRolesOfUser)
 routes.get("/users/{user_id}/permissions", ListPermissionsOfUser)

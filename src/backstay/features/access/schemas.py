@@ -1,6 +1,6 @@
 """The views that this feature returns, and the values that its messages pass to each other."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -42,9 +42,14 @@ def merge_grants(rows: Iterable[RoleGrant]) -> dict[str, Grant]:
     return {key: _decide(held) for key, held in by_permission.items()}
 
 
+def deciding_of(held: Sequence[RoleGrant]) -> list[RoleGrant]:
+    """Those grants of one permission that count: the ones of the highest level."""
+    level = max((row.level for row in held), default=0)
+    return [row for row in held if row.level == level]
+
+
 def _decide(held: list[RoleGrant]) -> Grant:
-    level = max(row.level for row in held)
-    deciding = [row for row in held if row.level == level]
+    deciding = deciding_of(held)
     scope = Scope.ANY if any(row.scope is Scope.ANY for row in deciding) else Scope.OWN
     allowed: dict[Source, set[str]] = {}
     denied: dict[Source, set[str]] = {}
@@ -212,6 +217,40 @@ class EffectiveRule(View):
     effect: Effect
 
 
+class RoleShare(View):
+    """What a role of a user has to do with one permission.
+
+    `scope` is null where it does not grant it. Only a role that `counts` decides: not a deleted
+    one, nor one below another role that grants it, too.
+    """
+
+    id: UUID
+    name: str
+    level: int
+    is_superuser: bool
+    is_deleted: bool
+    counts: bool
+    scope: Scope | None
+    fields: tuple[EffectiveRule, ...]
+
+
+class Explanation(View):
+    """Whether a user may do something, how far, and by which roles; `reasons` are sentences.
+
+    `scope` and `fields` are what all roles add up to, as messages are authorised by it.
+    """
+
+    user_id: UUID
+    permission: str
+    is_allowed: bool
+    is_active: bool
+    is_superuser: bool
+    scope: Scope | None
+    fields: tuple[EffectiveRule, ...]
+    roles: tuple[RoleShare, ...]
+    reasons: tuple[str, ...]
+
+
 class HeldPermission(View):
     """A permission that a user has."""
 
@@ -226,7 +265,24 @@ class HeldPermission(View):
 
 
 class Matrix(View):
-    """Every permission and every role, with what each role holds."""
+    """Every permission and every role, with what each role holds.
+
+    `details` describe the `permissions`, in the same order. Beyond 200 roles the lowest are left
+    out: then it is not complete.
+    """
 
     permissions: tuple[str, ...]
     roles: tuple[RoleDetail, ...]
+    details: tuple[PermissionDetail, ...] = ()
+    is_complete: bool = True
+
+
+def rules_of(grant: Grant) -> tuple[EffectiveRule, ...]:
+    """The field rules of a grant, in order."""
+    rules = [
+        EffectiveRule(name=name, source=source, effect=effect)
+        for effect, named in ((Effect.ALLOW, grant.allowed), (Effect.DENY, grant.denied))
+        for source, names in named.items()
+        for name in names
+    ]
+    return tuple(sorted(rules, key=lambda rule: (rule.source, rule.name, rule.effect)))

@@ -9,16 +9,19 @@ from backstay.features.system.commands.purging import (
     PurgeActivity,
     PurgeIdempotencyKeys,
     PurgeJobs,
+    PurgeMetricMinutes,
 )
+from backstay.features.system.queries import minutes, settings
 
 feature = Feature(
     name="system",
-    modules=(purging, jobs, maintenance, backups, queries),
+    modules=(purging, jobs, maintenance, backups, queries, minutes, settings),
     routes=(routes.probe_routes, routes.routes),
     schedule=(
         every("1d", PurgeActivity()),
         every("1h", PurgeIdempotencyKeys()),
         every("1h", PurgeJobs()),
+        every("1h", PurgeMetricMinutes()),
         every(lambda settings: settings.backup.interval, MakeBackup()),
     ),
     personal_data={"activity": queries.ExportActivity},

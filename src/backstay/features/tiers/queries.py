@@ -1,6 +1,7 @@
 """Queries about tiers, their rate limits and their users."""
 
 from datetime import datetime
+from math import ceil
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
@@ -21,6 +22,7 @@ from backstay import (
     Principal,
     Query,
     Range,
+    Rate,
     RateLimitSettings,
     Reader,
     Scope,
@@ -30,8 +32,10 @@ from backstay import (
     handles,
 )
 from backstay.features.rate_rules.model import RateLimit, Tier
-from backstay.features.rate_rules.queries import OF_TIER
+from backstay.features.rate_rules.queries import OF_TIER, ListCounts
 from backstay.features.tiers.schemas import (
+    LimitCounter,
+    LimitCounters,
     RateLimitDetail,
     RateLimitsInForce,
     RateLimitSummary,
@@ -204,6 +208,41 @@ async def list_rate_limits_of_user(
 ) -> RateLimitsInForce:
     tier = await _tier_of(query.id, principal, grant, send)
     return RateLimitsInForce(tier=tier, items=await send.as_system()(ListRulesInForce(tier=tier)))
+
+
+class ListLimitCounters(Query[LimitCounters]):
+    """How many requests of a user are counted now, under each limit in force; counts none."""
+
+    permission = PermissionSpec("limits", "read", description="See what users have used of limits")
+
+    id: FromPath[UUID]
+
+
+@handles(ListLimitCounters)
+async def list_limit_counters(
+    query: ListLimitCounters, principal: Principal, grant: Grant, send: Sender
+) -> LimitCounters:
+    tier = await _tier_of(query.id, principal, grant, send)
+    rules = await send.as_system()(ListRulesInForce(tier=tier))
+    if not rules:
+        return LimitCounters(tier=tier, of_process=False, items=())
+    *rates, (_, default) = [(rule.path, Rate(rule.limit, rule.period)) for rule in rules]
+    counts = await send.as_system()(
+        ListCounts(user_id=query.id, rates=tuple(rates), default=default)
+    )
+    return LimitCounters(
+        tier=tier,
+        of_process=any(each.of_process for each in counts),
+        items=tuple(
+            LimitCounter(
+                **rule.model_dump(),
+                used=rule.limit - count.remaining,
+                remaining=count.remaining,
+                reset_after=ceil(count.reset_after),
+            )
+            for rule, count in zip(rules, counts, strict=True)
+        ),
+    )
 
 
 async def _tier_of(user_id: UUID, principal: Principal, grant: Grant, send: Sender) -> str | None:

@@ -12,6 +12,7 @@ from backstay.features.tiers.queries import (
     GetRateLimit,
     GetTier,
     GetTierOfUser,
+    ListLimitCounters,
     ListRateLimits,
     ListRateLimitsOfUser,
     ListTiers,
@@ -38,3 +39,4 @@ user_routes = Routes("/users", tag="users")
 user_routes.get("/{id}/tier", GetTierOfUser)
 user_routes.put("/{id}/tier", AssignTier)
 user_routes.get("/{id}/rate-limits", ListRateLimitsOfUser)
+user_routes.get("/{id}/limits", ListLimitCounters)

@@ -86,6 +86,26 @@ class UserTier(View):
     tier: str | None
 
 
+class LimitCounter(RuleInForce):
+    """How much of a limit is used up: in `reset_after` seconds nothing will be."""
+
+    used: int
+    remaining: int
+    reset_after: int
+
+
+class LimitCounters(View):
+    """What is counted of a user's requests, by path; empty when nothing is limited.
+
+    With `of_process` only the process that answers was asked, because the processes count alone:
+    there is no Redis, or it does not answer.
+    """
+
+    tier: str | None
+    of_process: bool
+    items: tuple[LimitCounter, ...]
+
+
 class RateLimitsInForce(View):
     """How often a user may ask, by path; empty when nothing is limited."""
 

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from backstay.settings.fields import SettingsGroup
 from backstay.settings.groups.app import AppSettings, Environment, GeneralSettings, LogSettings
@@ -18,6 +18,7 @@ from backstay.settings.groups.server import (
     ServerSettings,
 )
 from backstay.settings.groups.telemetry import OtelSettings, SentrySettings
+from backstay.settings.report import SettingsReport
 
 G = TypeVar("G", bound=SettingsGroup)
 
@@ -45,6 +46,8 @@ class Settings(BaseModel):
     backup: BackupSettings
     added: tuple[SettingsGroup, ...] = ()
     """The groups that a project adds."""
+    report: SettingsReport = Field(default=SettingsReport(), exclude=True, repr=False)
+    """What `backstay config` shows of them."""
 
     def of(self, group: type[G]) -> G:
         """The settings of a group, such as ``settings.of(ShopSettings)``.

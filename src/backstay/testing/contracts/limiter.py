@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from backstay.core.ports import Limiter
-from backstay.core.rates import Rate
+from backstay.core.rates import Limiter, Rate
 from backstay.testing.contracts.contract import PassTime, TimedContract
 
 RATE = Rate(5, 3600)
@@ -91,9 +90,27 @@ class LimiterContract(TimedContract):
         for key in ("key", "other"):
             assert (await limiter.hit(key, RATE)).remaining == RATE.limit - 1
 
+    async def test_a_peek_tells_what_was_counted_and_counts_nothing(
+        self, limiter: Limiter, pass_time: PassTime
+    ) -> None:
+        for count in range(RATE.limit + 1):
+            for _ in range(2):
+                seen = await limiter.peek("key", RATE)
+                left = RATE.limit - count
+                assert (seen.allowed, seen.limit, seen.remaining) == (left > 0, RATE.limit, left)
+                assert 0 <= seen.reset_after <= count * RATE.period / RATE.limit + 0.001
+            hit = await limiter.hit("key", RATE)
+        assert not hit.allowed
+        assert seen.retry_after == pytest.approx(hit.retry_after, abs=1)
+        assert (await limiter.peek("other", RATE)).remaining == RATE.limit
+        assert (await limiter.peek("key", Rate(9, 3600))).remaining == 9
+        await pass_time(hit.reset_after + 1)
+        assert (await limiter.peek("key", RATE)).remaining == RATE.limit
+
     async def test_without_its_store_it_answers_and_raises_nothing(
         self, unreachable: Limiter
     ) -> None:
         result = await unreachable.hit("key", RATE)
         assert result.limit == RATE.limit
+        assert (await unreachable.peek("key", RATE)).limit == RATE.limit
         await unreachable.take_back("key", RATE)

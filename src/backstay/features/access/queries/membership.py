@@ -34,21 +34,26 @@ class GetMembership(Query[Membership]):
     user_id: UUID
 
 
-_ROLES = select(Role.id, Role.name, Role.level, Role.is_superuser).order_by(
-    Role.level.desc(), Role.name
-)
+_ROLES = select(
+    Role.id,
+    Role.name,
+    Role.level,
+    Role.is_superuser,
+    Role.deleted_at.is_not(None).label("is_deleted"),
+).order_by(Role.level.desc(), Role.name)
 _LIVING = _ROLES.where(Role.deleted_at.is_(None))
-_ALL_OF_USER = _ROLES.join(RoleMember, RoleMember.role_id == Role.id).where(
+ALL_OF_USER = _ROLES.join(RoleMember, RoleMember.role_id == Role.id).where(
     RoleMember.user_id == bindparam("user_id")
 )
-_OF_USER = _ALL_OF_USER.where(Role.deleted_at.is_(None))
+"""The roles of the user ``user_id``, deleted ones among them, the highest first."""
+_OF_USER = ALL_OF_USER.where(Role.deleted_at.is_(None))
 _BY_ID = _LIVING.where(Role.id.in_(bindparam("role_ids", expanding=True)))
 
 
 @handles(GetMembership)
 async def get_membership(query: GetMembership, reader: Reader) -> Membership:
     roles = await reader.rows(_OF_USER, {"user_id": query.user_id})
-    return _added_up(roles, await _grants_by_role(reader, roles))
+    return added_up(roles, await grants_by_role(reader, roles))
 
 
 async def standing_of(message: Message[Any], send: Sender) -> Membership:
@@ -79,17 +84,17 @@ class ListDeletedPowers(Query[tuple[Membership, ...]]):
     user_id: UUID
 
 
-_DELETED_OF_USER = _ALL_OF_USER.where(Role.deleted_at.is_not(None))
+_DELETED_OF_USER = ALL_OF_USER.where(Role.deleted_at.is_not(None))
 
 
 @handles(ListDeletedPowers)
 async def list_deleted_powers(query: ListDeletedPowers, reader: Reader) -> tuple[Membership, ...]:
     roles = await reader.rows(_DELETED_OF_USER, {"user_id": query.user_id})
-    grants = await _grants_by_role(reader, roles)
-    return tuple(_added_up([role], grants) for role in roles)
+    grants = await grants_by_role(reader, roles)
+    return tuple(added_up([role], grants) for role in roles)
 
 
-def _added_up(roles: Sequence[Any], grants: Mapping[UUID, list[RoleGrant]]) -> Membership:
+def added_up(roles: Sequence[Any], grants: Mapping[UUID, list[RoleGrant]]) -> Membership:
     """What these roles, highest first, add up to."""
     if not roles:
         return NO_ROLES
@@ -101,7 +106,7 @@ def _added_up(roles: Sequence[Any], grants: Mapping[UUID, list[RoleGrant]]) -> M
     )
 
 
-async def _grants_by_role(
+async def grants_by_role(
     reader: Reader, roles: Sequence[Any]
 ) -> defaultdict[UUID, list[RoleGrant]]:
     """By role: its grants, each with the field rules that the join returns as separate rows."""
@@ -166,10 +171,8 @@ async def get_memberships(query: GetMemberships, reader: Reader) -> dict[RoleSet
     roles = await reader.rows(
         _BY_ID, {"role_ids": list({role for ids in query.sets for role in ids})}
     )
-    grants = await _grants_by_role(reader, roles)
-    return {
-        ids: _added_up([role for role in roles if role.id in ids], grants) for ids in query.sets
-    }
+    grants = await grants_by_role(reader, roles)
+    return {ids: added_up([role for role in roles if role.id in ids], grants) for ids in query.sets}
 
 
 class ListSuperusers(Query[frozenset[UUID]]):

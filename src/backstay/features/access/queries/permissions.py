@@ -1,7 +1,7 @@
 """Queries about permissions: all, those that a user has, and those that are no longer declared."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -30,11 +30,10 @@ from backstay.features.access.queries.accounts import RequireUser
 from backstay.features.access.queries.membership import GetMembership
 from backstay.features.access.schemas import (
     DeclaredPermission,
-    Effect,
-    EffectiveRule,
     HeldPermission,
     PermissionDetail,
     PermissionFieldDetail,
+    rules_of,
 )
 
 LIST = PermissionSpec("permissions", "list", description="List permissions, also those of a user")
@@ -69,11 +68,17 @@ async def list_permissions(
     query: ListPermissions, paginate: Paginator, reader: Reader
 ) -> Page[PermissionDetail] | CursorPage[PermissionDetail]:
     page = await paginate(PERMISSIONS, query)
+    return page.model_copy(update={"items": await with_fields(page.items, reader)})
+
+
+async def with_fields(
+    permissions: Sequence[PermissionDetail], reader: Reader
+) -> tuple[PermissionDetail, ...]:
+    """The permissions with the fields that rules can name."""
     fields: defaultdict[UUID, list[PermissionFieldDetail]] = defaultdict(list)
-    for row in await reader.rows(_FIELDS, {"ids": [each.id for each in page.items]}):
+    for row in await reader.rows(_FIELDS, {"ids": [each.id for each in permissions]}):
         fields[row.permission_id].append(PermissionFieldDetail.model_validate(row))
-    items = tuple(each.model_copy(update={"fields": tuple(fields[each.id])}) for each in page.items)
-    return page.model_copy(update={"items": items})
+    return tuple(each.model_copy(update={"fields": tuple(fields[each.id])}) for each in permissions)
 
 
 class ListPermissionsOfUser(ListQuery[HeldPermission]):
@@ -125,14 +130,7 @@ async def list_permissions_of_user(
 
 
 def _in_force(permission: HeldPermission, grant: Grant) -> HeldPermission:
-    rules = [
-        EffectiveRule(name=name, source=source, effect=effect)
-        for effect, named in ((Effect.ALLOW, grant.allowed), (Effect.DENY, grant.denied))
-        for source, names in named.items()
-        for name in names
-    ]
-    rules.sort(key=lambda rule: (rule.source, rule.name, rule.effect))
-    return permission.model_copy(update={"scope": grant.scope, "fields": tuple(rules)})
+    return permission.model_copy(update={"scope": grant.scope, "fields": rules_of(grant)})
 
 
 class ListUndeclared(Query[tuple[str, ...]]):

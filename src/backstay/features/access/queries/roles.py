@@ -11,7 +11,7 @@ from backstay.core.context import Sender
 from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath, Query
-from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
+from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db.listing import Listing
 from backstay.db.paging import Paginator
@@ -20,14 +20,14 @@ from backstay.db.session import Reader
 from backstay.features.access.model import Permission, Role, RoleMember
 from backstay.features.access.queries.accounts import RequireUser
 from backstay.features.access.queries.grants import grants_of
-from backstay.features.access.schemas import (
-    Matrix,
-    RoleDetail,
-    RoleSummary,
-)
+from backstay.features.access.queries.permissions import LIST as LIST_PERMISSIONS
+from backstay.features.access.queries.permissions import NOT_YET, with_fields
+from backstay.features.access.schemas import Matrix, PermissionDetail, RoleDetail, RoleSummary
 
 LIST = PermissionSpec("roles", "list", description="List roles")
 READ = PermissionSpec("roles", "read", description="Read a role, its grants and its members")
+MOST_ROLES = 200
+"""In the matrix: each may hold every permission, so that this bounds its size."""
 
 
 class GetRole(Query[RoleDetail]):
@@ -111,19 +111,26 @@ async def list_roles_of_user(
 class GetMatrix(Query[Matrix]):
     """Which role holds which permission: everything at once, highest role first."""
 
-    permission = SYSTEM_ONLY
+    permission = LIST_PERMISSIONS
+    cache = Cached(tags=("roles", "permissions"), shared=True)
 
 
-_HIGHEST_FIRST = _LIVING.order_by(Role.level.desc(), Role.name)
-_KEYS = select(Permission.key).order_by(Permission.key)
+_HIGHEST_FIRST = _LIVING.order_by(Role.level.desc(), Role.name).limit(MOST_ROLES + 1)
+_PERMISSIONS = select(*columns_of(PermissionDetail, Permission, NOT_YET)).order_by(Permission.key)
 
 
 @handles(GetMatrix)
-async def get_matrix(query: GetMatrix, reader: Reader) -> Matrix:
-    roles = await reader.rows(_HIGHEST_FIRST)
+async def get_matrix(
+    query: GetMatrix, reader: Reader, principal: Principal, grant: Grant
+) -> Matrix:
+    principal.check_reach(None, grant)
+    found = await reader.rows(_HIGHEST_FIRST)
+    roles = found[:MOST_ROLES]
     grants = await grants_of(reader, [role.id for role in roles])
+    rows = await reader.rows(_PERMISSIONS)
+    details = await with_fields([PermissionDetail.model_validate(row) for row in rows], reader)
     return Matrix(
-        permissions=tuple(row.key for row in await reader.rows(_KEYS)),
+        permissions=tuple(each.key for each in details),
         roles=tuple(
             RoleDetail(
                 **role._mapping,  # pyright: ignore[reportPrivateUsage]
@@ -131,4 +138,6 @@ async def get_matrix(query: GetMatrix, reader: Reader) -> Matrix:
             )
             for role in roles
         ),
+        details=details,
+        is_complete=len(found) <= MOST_ROLES,
     )

@@ -17,6 +17,7 @@ from backstay.db.activity import Activity
 from backstay.db.base import SecondsFromNow
 from backstay.db.idempotency import StoredAnswer
 from backstay.db.session import Transaction
+from backstay.features.system.model import MetricMinute
 from backstay.jobs.outbox import Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.statements import NOW
@@ -24,6 +25,7 @@ from backstay.jobs.tables import UNFINISHED, Job
 from backstay.settings import LogSettings
 
 DAY = 86_400.0
+MINUTES_KEPT = timedelta(hours=25)
 log = structlog.get_logger("backstay.jobs")
 
 
@@ -75,6 +77,18 @@ async def purge_jobs(
     week, month = SecondsFromNow(-7 * DAY), SecondsFromNow(-30 * DAY)
     is_over = or_(Job.state != JobState.FAILED.value, Job.finished_at < month)
     return await purge(Job, Job.finished_at < week, is_over, oldest=Job.finished_at)
+
+
+class PurgeMetricMinutes(Command[bool]):
+    """Remove what was counted more than a day ago; whether more may be left."""
+
+    permission = SYSTEM_ONLY
+
+
+@handles(PurgeMetricMinutes)
+async def purge_metric_minutes(command: PurgeMetricMinutes, clock: Clock, purge: Purge) -> bool:
+    over = MetricMinute.minute < clock() - MINUTES_KEPT
+    return await purge(MetricMinute, over, oldest=MetricMinute.minute)
 
 
 class PurgeIdempotencyKeys(Command[bool]):

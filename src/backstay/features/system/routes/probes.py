@@ -17,6 +17,8 @@ from backstay.features.system.queries import (
     ListEditableResources,
     Ping,
 )
+from backstay.features.system.queries.minutes import ListMetricMinutes
+from backstay.features.system.queries.settings import ListSettings
 from backstay.web.request import JSON, bearer_token
 from backstay.web.routes import Routes
 from backstay.web.state import INVALID, edge_of, sender_of
@@ -74,4 +76,6 @@ routes.get(
 )
 routes.get("/system/ping", Ping)
 routes.get("/system/activity", ListActivity)
+routes.get("/system/metrics/minutes", ListMetricMinutes)
+routes.get("/system/settings", ListSettings)
 routes.get("/system/editable-resources", ListEditableResources)

@@ -11,8 +11,8 @@ from backstay.core.feature import Feature
 from backstay.core.messages import Query
 from backstay.core.names import normalised_login
 from backstay.core.permissions import SIGNED_IN, SYSTEM_ONLY
-from backstay.core.ports import Limiter
 from backstay.core.principal import Principal
+from backstay.core.rates import Limiter
 from backstay.db.session import Reader
 from backstay.features.access.queries.membership import ListSuperusers
 from backstay.features.users.model import User
