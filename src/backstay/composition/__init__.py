@@ -53,7 +53,7 @@ from backstay.features.access.commands.seeding import (
     declared_permissions,
     declared_roles,
 )
-from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
+from backstay.features.auth.queries.principals import GetPrincipal, GetPrincipalOfUser
 from backstay.features.rate_rules.commands import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
@@ -189,6 +189,7 @@ def compose(
     schedule = settled((each for feature in features for each in feature.schedule), settings)
     read_for_scrapes(adapters, outbox.store, health, schedule, backups)
     services = _services(settings, label, adapters, features, outbox.store, health) | mail
+    services[tuple[Scheduled, ...]] = schedule
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services, own.provided)
     registry.faults += role_faults(roles, features, registry.finders.values())
     registry.faults += owner_faults(models)

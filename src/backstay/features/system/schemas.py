@@ -1,15 +1,16 @@
 """The views for probes, operators and auditors."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self, cast
 from uuid import UUID
 
 from pydantic import Field, field_validator
 from pydantic_core import from_json
 
+from backstay.core.backups import BackupState
 from backstay.core.introspection import MessageField
 from backstay.core.jobs import JobState
-from backstay.core.masking import masked
+from backstay.core.masking import HIDDEN, masked, without_secrets
 from backstay.core.messages import View
 from backstay.core.permissions import Scope
 
@@ -202,3 +203,113 @@ class JobDetail(JobSummary):
     @classmethod
     def _without_secrets(cls, result: Any) -> Any:
         return masked(result)
+
+    def without_texts(self) -> Self:
+        """The same with a payload of ids, numbers and names alone: its texts may be personal."""
+        return self.model_copy(update={"payload": _outlined(self.payload)})
+
+
+def _outlined(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _outlined(each) for name, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_outlined(each) for each in value]
+    return HIDDEN if isinstance(value, str) and not _is_id(value) else value
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
+
+class QueueView(View):
+    """The jobs of a queue that have not ended, and those that failed.
+
+    Of those that wait, `due` could run now, unless an earlier one of their sequence is unfinished;
+    `oldest_due_at` is since when the first of them could.
+    """
+
+    name: str
+    waiting: int
+    due: int
+    oldest_due_at: datetime | None
+    running: int
+    failed: int
+
+
+class QueueList(View):
+    """The queues, by name, also those that are empty.
+
+    Of the jobs that wait, the 100,000 that are due first are counted, and as many of those that
+    failed. `more_waiting` and `more_failed` say that there are others, so that the counts are what
+    there is at least.
+    """
+
+    items: tuple[QueueView, ...]
+    more_waiting: bool
+    more_failed: bool
+
+
+class ScheduleEntry(View):
+    """A command that the application sends itself: `when` is `every 1h`, or `cron 30 3 * * *`.
+
+    `last_slot` is the last one that has a job; null if no worker has seen the schedule yet.
+    `next_slot` is the first one without a job: one in the past is overdue.
+    """
+
+    name: str
+    command: str
+    when: str
+    last_slot: datetime | None
+    next_slot: datetime
+
+
+class ScheduleList(View):
+    """The schedule, by name."""
+
+    items: tuple[ScheduleEntry, ...]
+
+
+class BackupEntry(View):
+    """A backup that was tried: `proven` if it was restored and compared; `reason` says why not.
+
+    `size` is in bytes, `seconds` include the proof. `name` is empty if nothing was kept. `restore`
+    is what an operator enters to put it in the place of the database while nothing else runs.
+    """
+
+    id: UUID
+    state: BackupState
+    name: str
+    location: str = Field(description="The folder or the storage, without credentials.")
+    reason: str
+    size: int
+    seconds: float
+    started_at: datetime
+    finished_at: datetime
+    restore: str | None
+
+    @field_validator("location", "reason")
+    @classmethod
+    def _without_secrets(cls, text: str) -> str:
+        return without_secrets(text)
+
+
+class BackupPolicy(View):
+    """Where backups are kept, how often one is made, and what of it needs attention.
+
+    `interval` is in seconds, 0 if none is made by itself; `note` is null if all is well.
+    """
+
+    location: str
+    interval: int
+    keep: int
+    is_encrypted: bool
+    note: str | None
+
+
+class BackupStarted(View):
+    """The job that makes the backup; one that was under way already."""
+
+    id: UUID

@@ -8,15 +8,15 @@ from starlette.responses import Response
 
 from backstay.core.errors import NotFound, Unauthenticated
 from backstay.core.representation import Representation
-from backstay.features.system.queries import (
+from backstay.features.system.queries.activity import ListActivity
+from backstay.features.system.queries.probes import (
     GetHealth,
     GetLiveness,
     GetMetrics,
     GetReadiness,
-    ListActivity,
-    ListEditableResources,
     Ping,
 )
+from backstay.features.system.queries.resources import ListEditableResources
 from backstay.web.request import JSON, bearer_token
 from backstay.web.routes import Routes
 from backstay.web.state import INVALID, edge_of, sender_of
@@ -68,7 +68,7 @@ probe_routes.get(
     refuses=(401, 404),
 )
 
-routes = Routes("", tag="system", about="Health, metrics, the audit trail, the cache.")
+routes = Routes("", tag="system", about="Health, metrics, the audit trail; jobs and backups.")
 routes.get(
     "/healthcheck", GetHealth, endpoint=health, unwell=503, name="get_healthcheck", essential=True
 )

@@ -1,0 +1,1 @@
+"""Queries of load balancers, operators and auditors."""
