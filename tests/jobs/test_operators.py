@@ -1,6 +1,7 @@
 """Shows that operators repeat and cancel jobs of every kind, on both databases."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 from sqlalchemy import update
@@ -25,7 +26,7 @@ async def test_a_failed_job_runs_again_once_repeated(ships: Backstay, captain: U
     await execute(ships, dead)
     assert await drain(ships) == 0
     user_id = captain.principal.user_id
-    asked = ListJobs(state=Equals(eq=JobState.FAILED), user_id=Equals(eq=user_id))
+    asked = ListJobs(state=Equals[JobState](eq=JobState.FAILED), user_id=Equals[UUID](eq=user_id))
     (listed,) = (await ships.system(asked)).items
     assert (listed.id, listed.error_code) == (job_id, "jobs.lost")
     again = await asyncio.gather(

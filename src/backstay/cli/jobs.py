@@ -20,7 +20,7 @@ from backstay.core.jobs import JobState
 from backstay.core.listing import MAX_ROWS, CursorPage
 from backstay.features.system.commands.jobs import CancelJob, RetryJob
 from backstay.features.system.queries.jobs import GetJob, ListJobs
-from backstay.features.system.schemas import JobDetail, JobSummary
+from backstay.features.system.schemas.jobs import JobDetail, JobSummary
 from backstay.features.users.queries.accounts import FindAccount
 
 T = TypeVar("T")

@@ -186,10 +186,9 @@ def compose(
     schema = SchemaCheck(adapters.database, models, histories)
     backups = BackupLog(adapters.database, settings)
     health = health_for(adapters, outbox.store, channel, schema, backups, lacks_mail=lacks_mail)
-    schedule = settled((each for feature in features for each in feature.schedule), settings)
+    schedule = _schedule(features, settings)
     read_for_scrapes(adapters, outbox.store, health, schedule, backups)
     services = _services(settings, label, adapters, features, outbox.store, health) | mail
-    services[tuple[Scheduled, ...]] = schedule
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services, own.provided)
     registry.faults += role_faults(roles, features, registry.finders.values())
     registry.faults += owner_faults(models)
@@ -257,7 +256,12 @@ def _services(
         RefreshTokens: HmacRefreshTokens(adapters.key),
         HealthChecks: health,
         tuple[Feature, ...]: tuple(features),
+        tuple[Scheduled, ...]: _schedule(features, settings),
     }
+
+
+def _schedule(features: Sequence[Feature], settings: Settings) -> tuple[Scheduled, ...]:
+    return settled((each for feature in features for each in feature.schedule), settings)
 
 
 async def sync_access(backstay: Backstay) -> None:

@@ -128,7 +128,7 @@ jobs_in_sequence = _queued("ix_jobs_in_sequence", IN_SEQUENCE)
 jobs_running = Index(
     "ix_jobs_running_due_at", Job.due_at, postgresql_where=RUNNING, sqlite_where=RUNNING
 )
-jobs_dead = Index("ix_jobs_dead", Job.state, Job.id, postgresql_where=DEAD, sqlite_where=DEAD)
+jobs_dead = Index("ix_jobs_dead", Job.id, postgresql_where=DEAD, sqlite_where=DEAD)
 jobs_sequence = Index(
     "ix_jobs_sequence_position",
     Job.sequence,

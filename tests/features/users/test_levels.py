@@ -31,7 +31,7 @@ pytestmark = [
 PAIRS = [(1, 2), (2, 2), (2, 1), (0, 0), (1, 0), (1_000_000, 1_000_000)]
 """The levels of the actor and of the target."""
 MORE = (*PERMISSIONS[1:], "tiers:assign", "roles:assign", "roles:unassign")
-READING = {"list sessions"}
+READING = {"list sessions", "list devices"}
 CHANGES: dict[str, tuple[str, str, Any]] = {
     **{
         way: (method, f"{USERS}/{{user}}{path}", body) for way, (method, path, body) in WAYS.items()

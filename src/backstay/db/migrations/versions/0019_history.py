@@ -21,15 +21,15 @@ def upgrade() -> None:
     alone = is_text or bind.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
     is_sqlite = op.get_context().dialect.name == "sqlite"
     target = "json_extract(targets, '$.id')" if is_sqlite else "(targets ->> 'id')"
-    for name, table, first, which in (
-        ("ix_activity_target_id", "activity", target, None),
-        ("ix_jobs_dead", "jobs", "state", DEAD),
+    for name, table, columns, which in (
+        ("ix_activity_target_id", "activity", (target, "id"), None),
+        ("ix_jobs_dead", "jobs", ("id",), DEAD),
     ):
         op.drop_index(name, table, if_exists=True, postgresql_concurrently=alone)
         op.create_index(
             name,
             table,
-            [sa.text(first), "id"],
+            [sa.text(each) for each in columns],
             postgresql_where=which,
             sqlite_where=which,
             postgresql_concurrently=alone,

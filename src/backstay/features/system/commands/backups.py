@@ -15,7 +15,7 @@ from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec
 from backstay.core.ports import Clock
 from backstay.core.principal import Grant, Principal
 from backstay.db.session import Transaction
-from backstay.features.system.schemas import BackupStarted
+from backstay.features.system.schemas.backups import BackupStarted
 from backstay.jobs.outbox import Jobs
 from backstay.jobs.statements import NOW
 from backstay.jobs.tables import UNFINISHED, Job

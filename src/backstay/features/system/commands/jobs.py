@@ -11,7 +11,7 @@ from backstay.core.permissions import PermissionSpec
 from backstay.core.principal import Grant, Principal
 from backstay.db.session import Transaction
 from backstay.features.system.queries.jobs import reached
-from backstay.features.system.schemas import JobSummary
+from backstay.features.system.schemas.jobs import JobSummary
 from backstay.jobs.outbox import Jobs
 from backstay.jobs.statements import NOW
 from backstay.jobs.tables import Job, JobNotOver, JobOver

@@ -15,11 +15,7 @@ from backstay.db.activity import TARGET, Activity
 from backstay.db.listing import Listing
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
-from backstay.features.system.schemas import (
-    ActivityEntry,
-    ActivityExport,
-    Outcome,
-)
+from backstay.features.system.schemas.activity import ActivityEntry, ActivityExport, Outcome
 
 
 class ListActivity(ListQuery[ActivityEntry]):

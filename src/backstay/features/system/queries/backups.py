@@ -13,7 +13,7 @@ from backstay.core.messages import Query
 from backstay.core.permissions import PermissionSpec
 from backstay.core.principal import Grant, Principal
 from backstay.db.listing import Listing
-from backstay.features.system.schemas import BackupEntry, BackupPolicy
+from backstay.features.system.schemas.backups import BackupEntry, BackupPolicy
 from backstay.settings import BackupSettings
 
 LIST = PermissionSpec("backups", "list", description="See the backups, and where they are kept")

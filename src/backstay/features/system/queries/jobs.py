@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Integer, bindparam, case, func, literal_column, select
 
 from backstay.core.bus import handles
 from backstay.core.errors import NotFound
@@ -20,7 +20,7 @@ from backstay.db.listing import Listing
 from backstay.db.paging import Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
-from backstay.features.system.schemas import (
+from backstay.features.system.schemas.jobs import (
     JobDetail,
     JobSummary,
     QueueList,
@@ -112,7 +112,7 @@ _waiting = (
     select(Job.queue, Job.due_at)
     .where(UNFINISHED, QUEUED)
     .order_by(Job.due_at, Job.position)
-    .limit(MOST_COUNTED + 1)
+    .limit(bindparam("most", type_=Integer))
     .subquery()
 )
 _is_due = case((_waiting.c.due_at <= NOW, 1), else_=0)
@@ -124,7 +124,7 @@ _RUNNING = select(Job.queue, func.count()).where(RUNNING).group_by(Job.queue)
 _failed = (
     select(Job.queue)
     .where(DEAD, Job.state == literal_column("'failed'"))
-    .limit(MOST_COUNTED + 1)
+    .limit(bindparam("most", type_=Integer))
     .subquery()
 )
 _FAILED = select(_failed.c.queue, func.count()).group_by(_failed.c.queue)
@@ -139,9 +139,10 @@ async def list_queues(
     grant: Grant,
 ) -> QueueList:
     principal.check_reach(None, grant)
-    waiting = {row[0]: row[1:] for row in await reader.rows(_WAITING)}
+    most = {"most": MOST_COUNTED + 1}
+    waiting = {row[0]: row[1:] for row in await reader.rows(_WAITING, most)}
     running = {row[0]: row[1] for row in await reader.rows(_RUNNING)}
-    failed = {row[0]: row[1] for row in await reader.rows(_FAILED)}
+    failed = {row[0]: row[1] for row in await reader.rows(_FAILED, most)}
     names = {*_queues_of(features), *waiting, *running, *failed}
     return QueueList(
         items=tuple(

@@ -8,7 +8,7 @@ from backstay.core.permissions import PUBLIC, SYSTEM_ONLY
 from backstay.core.ports import Clock, HealthChecks, Metrics
 from backstay.db.maintenance import CURRENT
 from backstay.db.session import Reader
-from backstay.features.system.schemas import (
+from backstay.features.system.schemas.probes import (
     Alive,
     Health,
     MaintenanceState,

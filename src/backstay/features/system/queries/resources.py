@@ -12,7 +12,7 @@ from backstay.core.introspection import fields_of
 from backstay.core.messages import Command, Message, Query
 from backstay.core.permissions import PermissionSpec
 from backstay.core.principal import Grant, Principal
-from backstay.features.system.schemas import (
+from backstay.features.system.schemas.resources import (
     EditableResources,
     MessageEntry,
     OperationEntry,
