@@ -24,8 +24,8 @@ from backstay.features.access.commands.grants import GrantPermission
 from backstay.features.access.commands.members import AssignRole
 from backstay.features.access.commands.roles import CreateRole
 from backstay.features.access.queries.permissions import ListPermissions
-from backstay.features.auth.queries import GetPrincipal
-from backstay.features.system.schemas import Alive
+from backstay.features.auth.queries.principals import GetPrincipal
+from backstay.features.system.schemas.probes import Alive
 from backstay.web.routes import Routes
 from benchmarks import filling
 from benchmarks.filling import Base, Person

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from backstay.application import create_app
 from backstay.core.feature import Feature
 from backstay.features import STANDARD
-from backstay.features.system.queries import Ping
+from backstay.features.system.queries.probes import Ping
 from backstay.web.routes import Routes
 from benchmarks import enqueueing
 

@@ -108,6 +108,7 @@ _PLACES = {
     "backstay.settings": (
         "AdminSettings",
         "AppSettings",
+        "BackupSettings",
         "LogSettings",
         "MailSettings",
         "RateLimitSettings",

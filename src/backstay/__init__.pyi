@@ -129,6 +129,7 @@ from backstay.limits.classes import LimitClass as LimitClass
 from backstay.security.guesses import Guesses as Guesses
 from backstay.settings import AdminSettings as AdminSettings
 from backstay.settings import AppSettings as AppSettings
+from backstay.settings import BackupSettings as BackupSettings
 from backstay.settings import LogSettings as LogSettings
 from backstay.settings import MailSettings as MailSettings
 from backstay.settings import RateLimitSettings as RateLimitSettings

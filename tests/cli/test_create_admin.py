@@ -10,7 +10,7 @@ from select import select
 import pytest
 
 from backstay.cli.readiness import opened
-from backstay.features.auth.queries import MayReadDocs
+from backstay.features.auth.queries.principals import MayReadDocs
 from backstay.settings import load_settings
 from backstay.testing.waiting import LIMIT
 from tests.cli.conftest import Call

@@ -12,7 +12,7 @@ import pytest
 
 from backstay.composition import compose
 from backstay.core.context import Sender
-from backstay.features.auth.queries import GetPrincipalOfUser
+from backstay.features.auth.queries.principals import GetPrincipalOfUser
 from backstay.features.tasks.commands import StartTask
 from backstay.features.users.queries.accounts import FindAccount
 from backstay.jobs.tables import Job

@@ -13,7 +13,7 @@ from backstay.db.database import Database
 from backstay.db.migrations.runner import PLATFORM, FaultyHistory, History, MigrationError
 from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
-from backstay.features.system.queries import GetReadiness
+from backstay.features.system.queries.probes import GetReadiness
 from backstay.testing import settings_with
 from tests.db.processes import run_at_once
 from tests.db.shop import Shop, platform_of

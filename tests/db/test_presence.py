@@ -13,7 +13,7 @@ from backstay.core.wiring import BootError, Code, Place
 from backstay.db import migrate
 from backstay.db.checks import absence_faults
 from backstay.features.items.model import Item
-from backstay.features.system.queries import GetReadiness
+from backstay.features.system.queries.probes import GetReadiness
 from backstay.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -37,6 +37,7 @@ class Target:
             "/items/": self.item,
             "/auth/sessions/": self.session,
             "/tasks/": self.task,
+            "/system/jobs/": self.task,
             "/tiers/": self.task,
         }
         named = next((v for kind, v in kinds.items() if template.startswith(API + kind)), "")
@@ -45,6 +46,7 @@ class Target:
             name="free",
             user_id=self.user,
             username=self.username,
+            session_id=self.session,
             role_id=self.role,
             permission_id=self.permission,
             field_id=self.field,

@@ -176,10 +176,12 @@ async def test_no_changing_route_reaches_anything(
     scenario: Scenario, eve: Person, app: FastAPI, backstay: Backstay
 ) -> None:
     before, tried = await everything(backstay), set()
+    jobs = f"{API}/system/jobs"  # whoever may ask for jobs finds no others than the own tasks
+    private = (*PRIVATE, jobs) if (await eve.client.get(jobs)).is_success else PRIVATE
     for place in places(app):
         if place.method == "GET" or not place.is_aimed(scenario.target):
             continue
-        status = 404 if place.template.startswith(PRIVATE) else 403
+        status = 404 if place.template.startswith(private) else 403
         for target, headers in product((scenario.target, scenario.hidden), ({}, {"If-Match": "*"})):
             body = target.body(place.name) if place.has_body else None
             for url in ways(place, target):

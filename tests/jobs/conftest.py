@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from backstay.composition import Backstay, compose, seed
 from backstay.features import STANDARD
-from backstay.features.auth.queries import GetPrincipalOfUser
+from backstay.features.auth.queries.principals import GetPrincipalOfUser
 from backstay.features.users.commands.accounts import RegisterUser
 from backstay.testing import PASSWORD, settings_with
 from tests.features.steps import execute

@@ -1,6 +1,7 @@
 """Shows that operators repeat and cancel jobs of every kind, on both databases."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 from sqlalchemy import update
@@ -9,8 +10,9 @@ from backstay.composition import Backstay
 from backstay.core.clock import new_id
 from backstay.core.errors import NotFound
 from backstay.core.jobs import JobState
+from backstay.core.listing import Equals
 from backstay.features.system.commands.jobs import CancelJob, RetryJob
-from backstay.features.system.queries import GetJob, ListJobs
+from backstay.features.system.queries.jobs import GetJob, ListJobs
 from backstay.jobs.statements import NOW
 from backstay.jobs.tables import Job, JobNotOver, JobOver
 from tests.features.steps import execute
@@ -24,7 +26,8 @@ async def test_a_failed_job_runs_again_once_repeated(ships: Backstay, captain: U
     await execute(ships, dead)
     assert await drain(ships) == 0
     user_id = captain.principal.user_id
-    (listed,) = await ships.system(ListJobs(state=JobState.FAILED, user_id=user_id))
+    asked = ListJobs(state=Equals[JobState](eq=JobState.FAILED), user_id=Equals[UUID](eq=user_id))
+    (listed,) = (await ships.system(asked)).items
     assert (listed.id, listed.error_code) == (job_id, "jobs.lost")
     again = await asyncio.gather(
         *(ships.system(RetryJob(id=job_id)) for _ in range(9)), return_exceptions=True

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, Body, Depends, FastAPI
 
 from backstay.application import create_app
-from backstay.features.auth.queries import GetKeySet
+from backstay.features.auth.queries.principals import GetKeySet
 from backstay.features.users.queries.accounts import GetMe
 from backstay.settings import Settings
 from backstay.testing import FrozenClock, Login, client_of

@@ -17,9 +17,10 @@ from backstay.cli.readiness import opened
 from backstay.composition import Backstay
 from backstay.core.errors import AppError, NotFound
 from backstay.core.jobs import JobState
+from backstay.core.listing import MAX_ROWS, CursorPage
 from backstay.features.system.commands.jobs import CancelJob, RetryJob
-from backstay.features.system.queries import GetJob, ListJobs
-from backstay.features.system.schemas import JobDetail, JobSummary
+from backstay.features.system.queries.jobs import GetJob, ListJobs
+from backstay.features.system.schemas.jobs import JobDetail, JobSummary
 from backstay.features.users.queries.accounts import FindAccount
 
 T = TypeVar("T")
@@ -61,10 +62,11 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first."""
 
-    async def found(backstay: Backstay) -> tuple[JobSummary, ...]:
+    async def found(backstay: Backstay) -> list[JobSummary]:
         user_id = await _user_id(backstay, user) if user is not None else None
-        asked = ListJobs(state=state, name=name, queue=queue, user_id=user_id, most=limit + 1)
-        return await backstay.system(asked)
+        return await _listed(
+            backstay, limit + 1, state=state, name=name, queue=queue, user_id=user_id
+        )
 
     jobs = _run(found)
     shown = jobs[:limit]
@@ -115,8 +117,8 @@ def retry(
         raise typer.BadParameter("--name and --queue narrow down --dead: they do not go with ids.")
 
     async def failed(backstay: Backstay) -> list[UUID]:
-        asked = ListJobs(state=JobState.FAILED, name=name, queue=queue)
-        return [job.id for job in reversed(await backstay.system(asked))]
+        dead = await _listed(backstay, sys.maxsize, state=JobState.FAILED, name=name, queue=queue)
+        return [job.id for job in reversed(dead)]
 
     async def again(backstay: Backstay, job_id: UUID) -> str:
         await sender_of(backstay, operator_here())(RetryJob(id=job_id))
@@ -182,6 +184,21 @@ def _ask(question: str) -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter(f"{question} Say --yes, as nobody can be asked here.")
     typer.confirm(question, abort=True)
+
+
+async def _listed(backstay: Backstay, most: int, **filters: Any) -> list[JobSummary]:
+    """The newest jobs, read page by page; a filter that is None is none."""
+    given = {name: {"eq": value} for name, value in filters.items() if value is not None}
+    found, cursor = list[JobSummary](), None
+    while len(found) < most:
+        limit = min(most - len(found), MAX_ROWS)
+        asked = ListJobs.model_validate({**given, "limit": limit, "cursor": cursor})
+        page = await backstay.system(asked)
+        found += page.items
+        cursor = page.next_cursor if isinstance(page, CursorPage) else None
+        if cursor is None:
+            break
+    return found
 
 
 async def _user_id(backstay: Backstay, user: str) -> UUID:

@@ -15,8 +15,8 @@ from backstay.core.caching import MAX_STALENESS
 from backstay.core.messages import Message
 from backstay.core.schedule import seconds_of
 from backstay.features.system.commands.maintenance import MONTH, BeginMaintenance, EndMaintenance
-from backstay.features.system.queries import GetMaintenance
-from backstay.features.system.schemas import MaintenanceState
+from backstay.features.system.queries.probes import GetMaintenance
+from backstay.features.system.schemas.probes import MaintenanceState
 
 R = TypeVar("R")
 

@@ -53,7 +53,7 @@ from backstay.features.access.commands.seeding import (
     declared_permissions,
     declared_roles,
 )
-from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
+from backstay.features.auth.queries.principals import GetPrincipal, GetPrincipalOfUser
 from backstay.features.rate_rules.commands import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
@@ -190,7 +190,7 @@ def compose(
     schema = SchemaCheck(adapters.database, models, histories)
     backups = BackupLog(adapters.database, settings)
     health = health_for(adapters, outbox.store, channel, schema, backups, lacks_mail=lacks_mail)
-    schedule = settled((each for feature in features for each in feature.schedule), settings)
+    schedule = _schedule(features, settings)
     read_for_scrapes(adapters, outbox.store, health, schedule, backups)
     services = _services(settings, label, adapters, features, outbox.store, health) | mail
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services, own.provided)
@@ -261,7 +261,12 @@ def _services(
         RefreshTokens: HmacRefreshTokens(adapters.key),
         HealthChecks: health,
         tuple[Feature, ...]: tuple(features),
+        tuple[Scheduled, ...]: _schedule(features, settings),
     }
+
+
+def _schedule(features: Sequence[Feature], settings: Settings) -> tuple[Scheduled, ...]:
+    return settled((each for feature in features for each in feature.schedule), settings)
 
 
 async def sync_access(backstay: Backstay) -> None:

@@ -15,7 +15,7 @@ from backstay.core import runtime_dir
 from backstay.core.startup import settle_memory
 from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.db.sole_server import sole_server
-from backstay.features.auth.queries import MayReadDocs
+from backstay.features.auth.queries.principals import MayReadDocs
 from backstay.features.auth.routes import LOGIN
 from backstay.features.system.routes import probe_routes, start_page
 from backstay.jobs.worker import Worker

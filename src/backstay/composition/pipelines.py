@@ -137,8 +137,8 @@ def _paginating(database: Database, cursors: Cursors) -> Provider:
 
 def _settings_groups(settings: Settings) -> tuple[SettingsGroup, ...]:
     """The groups of settings that handlers may take as parameters."""
-    groups = settings.admin, settings.app, settings.log, settings.mail, settings.rate_limit
-    return (*groups, settings.security, *settings.added)
+    groups = settings.admin, settings.app, settings.backup, settings.log, settings.mail
+    return (*groups, settings.rate_limit, settings.security, *settings.added)
 
 
 def _always(service: Any) -> Provider:

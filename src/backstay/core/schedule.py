@@ -22,6 +22,10 @@ class _Every:
 
     seconds: int
 
+    def __str__(self) -> str:
+        size, unit = max((size, unit) for unit, size in _UNITS.items() if self.seconds % size == 0)
+        return f"every {self.seconds // size}{unit}"
+
     def slot(self, now: datetime) -> datetime:
         return datetime.fromtimestamp(now.timestamp() // self.seconds * self.seconds, UTC)
 
@@ -36,6 +40,9 @@ class _Cron:
     fires_at_once: ClassVar = False
 
     expression: str
+
+    def __str__(self) -> str:
+        return f"cron {self.expression}"
 
     def slot(self, now: datetime) -> datetime:
         end = now.replace(microsecond=0) + timedelta(seconds=1)

@@ -19,7 +19,10 @@ from sqlalchemy import (
     TypeDecorator,
     insert,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from backstay.core.bus import Next
 from backstay.core.clock import new_id
@@ -47,6 +50,23 @@ class _Told(TypeDecorator[Any]):
 
     def bind_processor(self, dialect: Dialect) -> Any:
         return lambda value: to_json(value).decode()
+
+
+class _Target(FunctionElement[str]):
+    """The id of the object that a row is about."""
+
+    inherit_cache = True
+    type = String()
+
+
+@compiles(_Target)
+def _by_operator(element: _Target, compiler: SQLCompiler, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)} ->> 'id')"
+
+
+@compiles(_Target, "sqlite")
+def _by_function(element: _Target, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_extract({compiler.process(element.clauses, **options)}, '$.id')"
 
 
 class Activity(Base):
@@ -81,6 +101,8 @@ class Activity(Base):
 
 activity_user = Index("ix_activity_user_id_id", Activity.user_id, Activity.id)
 activity_created_at = Index("ix_activity_created_at", Activity.created_at)
+TARGET = _Target(Activity.targets)
+activity_target = Index("ix_activity_target_id", TARGET, Activity.id)
 
 _INSERT = never_waits(insert(cast(Table, Activity.__table__)).inline())
 
@@ -236,16 +258,25 @@ def _outcome(error: AppError | None) -> str:
 
 
 def _targets(message: Message[Any], result: Any) -> dict[str, str]:
-    """The path fields of a message, its other UUIDs, its true query flags, its result's ``id``."""
-    targets = {}
+    """The path fields of a message, its other UUIDs, its true query flags, its result's ``id``.
+
+    ``id`` is the object that the row is about: what the message or its result calls so, else the
+    first UUID that the message names.
+    """
+    targets: dict[str, str] = {}
+    first: UUID | None = None
     for name, source in _named(type(message)):
         value = getattr(message, name)
         is_set = source is Source.QUERY and value is True
         if source is Source.PATH or is_set or isinstance(value, UUID):
             targets[name] = "true" if is_set else str(value)
+        if first is None and isinstance(value, UUID):
+            first = value
     found = getattr(result, "id", None)
     if found is not None:
         targets["id" if targets.get("id", str(found)) == str(found) else "result_id"] = str(found)
+    elif first is not None:
+        targets.setdefault("id", str(first))
     return targets
 
 

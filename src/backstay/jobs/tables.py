@@ -101,6 +101,7 @@ UNFINISHED = Job.finished_at.is_(None)
 RUNNING = Job.state == literal_column("'running'")
 """A literal: with a parameter, whose value it does not know, the planner would not use the partial
 index."""
+DEAD = Job.state.in_([literal_column("'failed'"), literal_column("'cancelled'")])
 QUEUED = Job.state == literal_column("'queued'")
 TASKS = Job.queue == literal_column(f"'{TASK_QUEUE}'")
 _NO_TASK = Job.queue != literal_column(f"'{TASK_QUEUE}'")
@@ -127,6 +128,7 @@ jobs_in_sequence = _queued("ix_jobs_in_sequence", IN_SEQUENCE)
 jobs_running = Index(
     "ix_jobs_running_due_at", Job.due_at, postgresql_where=RUNNING, sqlite_where=RUNNING
 )
+jobs_dead = Index("ix_jobs_dead", Job.id, postgresql_where=DEAD, sqlite_where=DEAD)
 jobs_sequence = Index(
     "ix_jobs_sequence_position",
     Job.sequence,

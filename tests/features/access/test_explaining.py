@@ -18,8 +18,8 @@ from backstay.features.access.queries.explaining import ExplainPermission
 from backstay.features.access.queries.permissions import ListPermissions
 from backstay.features.access.queries.roles import ListRoles
 from backstay.features.access.schemas import Effect, PermissionDetail, RoleShare, rules_of
-from backstay.features.auth.queries import GetPrincipalOfUser
-from backstay.features.system.queries import ListActivity
+from backstay.features.auth.queries.principals import GetPrincipalOfUser
+from backstay.features.system.queries.activity import ListActivity
 from backstay.features.users.queries.directory import ListUsers
 from backstay.testing import Add, Login, Person
 from tests.examples import SEED

@@ -296,4 +296,5 @@ async def test_the_audit_trail_names_role_and_permission(keeper: RoleKeeper, tra
     await trail()
     await keeper.grant(role, "users:list")
     (row,) = await trail()
-    assert row.targets == {"role_id": role["id"], "permission_id": keeper.id_of("users:list")}
+    ids = {"role_id": role["id"], "permission_id": keeper.id_of("users:list")}
+    assert row.targets == {**ids, "id": role["id"]}

@@ -8,7 +8,7 @@ import pytest
 from backstay.composition import Backstay
 from backstay.core.permissions import Scope
 from backstay.db import listener as listener_module
-from backstay.features.auth.queries import GetPrincipalOfUser
+from backstay.features.auth.queries.principals import GetPrincipalOfUser
 from backstay.testing import Login, Person
 from tests.features.granting import grant
 from tests.features.steps import API, ME, hears, needs

@@ -9,15 +9,18 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core.mail import Mail
+from backstay.core.permissions import Scope
 from backstay.mailing.local import FileMailer
 from backstay.testing import Login
+from tests.features.granting import grant
 from tests.features.mail.post import Post, ask_for_address
-from tests.features.steps import ME, OTHER_PASSWORD, register, sign_in
+from tests.features.steps import API, ME, OTHER_PASSWORD, register, sign_in
 from tests.settings.conftest import OTHER, STRONG
 from tests.web.problems import problem
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 
+MAILBOX = f"{API}/system/mailbox"
 HIDDEN = re.compile(r'<input type="hidden" name="token" value="([^"]*)">')
 
 
@@ -146,6 +149,23 @@ async def test_a_mail_that_is_not_there_is_not_found(client: httpx.AsyncClient) 
         problem(await client.get(f"/dev/mailbox/{mail_id}"), 404, "not_found")
 
 
+async def test_who_may_read_mails_reads_them_as_json(
+    login: Login, backstay: Backstay, post: Post
+) -> None:
+    admin, person, clerk = await login("admin"), await login(), await login()
+    token = await post.token(person.email)
+    listed = (await admin.client.get(MAILBOX)).json()["items"]
+    (kept,) = [each for each in listed if each["recipient"] == person.email]
+    assert set(kept) == {"id", "sent_at", "recipient", "subject"}
+    shown = (await admin.client.get(f"{MAILBOX}/{kept['id']}")).json()
+    assert token in shown.pop("text")
+    assert shown == kept
+    await grant(backstay, clerk.id, "mail:read", Scope.OWN)
+    for where in (MAILBOX, f"{MAILBOX}/{kept['id']}"):
+        for one in (person, clerk):
+            problem(await one.client.get(where), 403, "forbidden")
+
+
 @pytest.mark.parametrize(
     "variables",
     [
@@ -159,7 +179,9 @@ async def test_a_mail_that_is_not_there_is_not_found(client: httpx.AsyncClient) 
         },
     ],
 )
-async def test_outside_local_there_is_no_mailbox(client: httpx.AsyncClient) -> None:
-    for where in ("/dev/mailbox", "/dev/mailbox/01890a5d-ac96-774b-bcce-b302099a8057"):
-        problem(await client.get(where), 404, "not_found")
+async def test_outside_local_there_is_no_mailbox(client: httpx.AsyncClient, login: Login) -> None:
+    admin = await login("admin")
+    for where in ("", "/01890a5d-ac96-774b-bcce-b302099a8057"):
+        problem(await client.get(f"/dev/mailbox{where}"), 404, "not_found")
+        problem(await admin.client.get(f"{MAILBOX}{where}"), 404, "not_found")
     page(await client.get("/reset-password"), 400)

@@ -13,7 +13,7 @@ from backstay.core.jobs import JobState
 from backstay.db.idempotency import StoredAnswer
 from backstay.features.items.model import Item
 from backstay.features.system.commands.maintenance import BeginMaintenance, EndMaintenance
-from backstay.features.system.queries import GetMaintenance
+from backstay.features.system.queries.probes import GetMaintenance
 from backstay.features.users.commands.admins import CreateAdmin
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.tables import Job

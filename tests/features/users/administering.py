@@ -31,6 +31,7 @@ WAYS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "set password": ("PUT", "/password", {"new_password": OTHER_PASSWORD}),
     "sign out": ("DELETE", "/sessions", None),
     "list sessions": ("GET", "/sessions", None),
+    "list devices": ("GET", "/devices", None),
     "delete": ("DELETE", "", None),
     "erase": ("DELETE", "?hard=true", None),
     "cascade": ("DELETE", "?hard=true&cascade=true", None),

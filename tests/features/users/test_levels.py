@@ -1,6 +1,7 @@
 """Shows that only a user of a higher level changes an account and its roles."""
 
 import re
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from backstay.composition import Backstay
 from backstay.core.clock import new_id, utc_now
 from backstay.core.permissions import Scope
 from backstay.features.access.model import Role, RoleMember
+from backstay.features.auth.model import Session
 from backstay.features.users.model import User
 from backstay.testing import Login, Person
 from tests.features.access.steps import ROLES
@@ -34,13 +36,14 @@ MORE = (
     *(*PERMISSIONS[1:], "tiers:assign"),
     *("roles:assign", "roles:unassign", "users:impersonate"),
 )
-READING = {"list sessions"}
+READING = {"list sessions", "list devices"}
 CHANGES: dict[str, tuple[str, str, Any]] = {
     **{
         way: (method, f"{USERS}/{{user}}{path}", body) for way, (method, path, body) in WAYS.items()
     },
     "rename for sign-in": ("PATCH", f"{USERS}/{{user}}", {"username": "taken.over"}),
     "impersonate": ("POST", f"{USERS}/{{user}}/impersonate", None),
+    "end session": ("DELETE", f"{USERS}/{{user}}/sessions/{{session}}", None),
     "assign tier": ("PUT", f"{USERS}/{{user}}/tier", {"tier": "free"}),
     "assign role": ("POST", f"{ROLES}/{{spare}}/users/{{user}}", None),
     "unassign role": ("DELETE", f"{ROLES}/{{worn}}/users/{{user}}", None),
@@ -78,10 +81,17 @@ class Scenario:
         for role in (await self._role(str(user), level), self._roles["worn"]):
             await execute(self._backstay, insert(RoleMember).values(role_id=role, user_id=user))
         method, path, body = CHANGES[change]
-        path = path.format(user=user, **self._roles)
+        path = path.format(user=user, session=await self._session(user), **self._roles)
         answer = await self._actor.client.request(method, path, json=body)
         await execute(self._backstay, delete(User).where(User.id == user))
         return answer
+
+    async def _session(self, user: UUID) -> UUID:
+        session, now, later = new_id(), utc_now(), utc_now() + timedelta(days=1)
+        times = {"created_at": now, "last_used_at": now, "idle_expires_at": later}
+        row = {"user_id": user, "epoch": 0, "token_hash": b"none", "expires_at": later, **times}
+        await execute(self._backstay, insert(Session).values(id=session, **row))
+        return session
 
     async def _role(self, name: str, level: int) -> UUID:
         row = {"name": name, "description": "", "level": level, "is_superuser": False}
@@ -122,6 +132,6 @@ async def test_the_test_covers_every_command_on_other_users(app: FastAPI) -> Non
         for place in places(app)
         if place.method != "GET" and re.search(r"/users/{(user_)?id}", place.template)
     }
-    named = {"user": "{id}", "spare": "{role_id}", "worn": "{role_id}"}
+    named = {"user": "{id}", "session": "{session_id}", "spare": "{role_id}", "worn": "{role_id}"}
     tried = {(m, path.partition("?")[0].format(**named)) for m, path, _ in CHANGES.values()}
     assert aimed <= tried

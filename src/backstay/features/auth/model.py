@@ -23,6 +23,7 @@ class Session(Base):
     """
 
     __tablename__ = "sessions"
+    __owner__ = "user_id"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     user_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("users.id", ondelete="CASCADE"))

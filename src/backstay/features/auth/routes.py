@@ -19,11 +19,18 @@ from backstay.features.auth.commands.refresh import RefreshSession
 from backstay.features.auth.commands.sign_in import Login
 from backstay.features.auth.commands.sign_out import (
     EndSession,
+    EndSessionOfUser,
     EndSessions,
     EndSessionsOfUser,
     Logout,
 )
-from backstay.features.auth.queries import GetKeySet, ListSessions, ListSessionsOfUser
+from backstay.features.auth.queries.devices import ListDevicesOfUser
+from backstay.features.auth.queries.principals import GetKeySet
+from backstay.features.auth.queries.sessions import (
+    ListLiveSessions,
+    ListSessions,
+    ListSessionsOfUser,
+)
 from backstay.features.auth.schemas import (
     MOST_TOKENS,
     LoginForm,
@@ -254,6 +261,11 @@ user_routes = Routes("/users", tag="auth")
 user_routes.post("/{id}/impersonate", Impersonate)
 user_routes.get("/{id}/sessions", ListSessionsOfUser)
 user_routes.delete("/{id}/sessions", EndSessionsOfUser, essential=True)
+user_routes.delete("/{id}/sessions/{session_id}", EndSessionOfUser, essential=True)
+user_routes.get("/{id}/devices", ListDevicesOfUser)
+
+session_routes = Routes("/sessions", tag="auth")
+session_routes.get("", ListLiveSessions)
 
 key_routes = Routes("", tag="auth", versioned=False)
 key_routes.get("/.well-known/jwks.json", GetKeySet)

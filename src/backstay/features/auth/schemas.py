@@ -163,6 +163,19 @@ class SessionList(View):
     items: tuple[SessionView, ...]
 
 
+class SessionOfUser(View):
+    """A session in the list of everybody's."""
+
+    id: UUID
+    user_id: UUID
+    device: str
+    address: str
+    created_at: datetime
+    last_used_at: InSteps
+    expires_at: datetime
+    shared_at: datetime | None
+
+
 class SessionExport(View):
     """A session in the export of a person's data; also one that is over."""
 
@@ -176,6 +189,20 @@ class SessionExport(View):
     ended_at: datetime | None
     end_reason: str | None
     impersonated_by: UUID | None
+
+
+class DeviceView(View):
+    """A device from which a user signed in."""
+
+    id: UUID
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+class DeviceList(View):
+    """The devices from which a user signed in."""
+
+    items: tuple[DeviceView, ...]
 
 
 class DeviceExport(View):

@@ -8,7 +8,7 @@ from backstay.features.mail.commands.links import PurgeMailTokens
 feature = Feature(
     name="mail",
     modules=(sending, links, passwords, addresses, notices, queries),
-    routes=(routes.routes, routes.page_routes, routes.mailbox_routes),
+    routes=(routes.routes, routes.page_routes, routes.mailbox_routes, routes.kept_routes),
     personal_data={"mail_links": queries.ExportMailTokens},
     schedule=(every("1h", PurgeMailTokens()),),
     requires=("auth", "users"),

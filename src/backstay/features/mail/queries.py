@@ -9,11 +9,14 @@ from backstay import (
     SYSTEM_ONLY,
     Clock,
     FromPath,
+    Grant,
     KeptMail,
     Mailbox,
     MailTokens,
     NotFound,
+    PermissionSpec,
     PersonalData,
+    Principal,
     Query,
     Reader,
     Sender,
@@ -23,6 +26,9 @@ from backstay import (
 )
 from backstay.features.mail.model import MailToken
 from backstay.features.mail.schemas import (
+    KeptMailDetail,
+    KeptMails,
+    KeptMailSummary,
     Link,
     MailTokenExport,
     Purpose,
@@ -122,6 +128,42 @@ async def get_kept_mail(query: GetKeptMail, mailbox: Mailbox | None) -> KeptMail
     if mail is None:
         raise NotFound
     return mail
+
+
+MAIL = PermissionSpec("mail", "read", description="Read the mails that are kept, not sent")
+
+
+class ListKeptMails(Query[KeptMails]):
+    """The mails that this machine keeps instead of sending them, the newest first.
+
+    In `local` alone: a mail may hold a link that opens an account.
+    """
+
+    permission = MAIL
+
+
+@handles(ListKeptMails)
+async def list_kept_mails(
+    query: ListKeptMails, send: Sender, principal: Principal, grant: Grant
+) -> KeptMails:
+    principal.check_reach(None, grant)
+    return KeptMails(items=tuple(map(KeptMailSummary.of, await send(ListMailbox()))))
+
+
+class ReadKeptMail(Query[KeptMailDetail]):
+    """One of the mails that this machine keeps, as text."""
+
+    permission = MAIL
+
+    id: FromPath[str]
+
+
+@handles(ReadKeptMail)
+async def read_kept_mail(
+    query: ReadKeptMail, send: Sender, principal: Principal, grant: Grant
+) -> KeptMailDetail:
+    principal.check_reach(None, grant)
+    return KeptMailDetail.of(await send(GetKeptMail(id=query.id)))
 
 
 class ExportMailTokens(PersonalData):

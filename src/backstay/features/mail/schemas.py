@@ -1,14 +1,14 @@
 """The purposes and templates of mails, and the views about them."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import StringConstraints
 
-from backstay import BadRequest, View
+from backstay import BadRequest, KeptMail, View
 
 TemplateName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,100}$")]
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=512)]
@@ -80,3 +80,30 @@ class MailTokenExport(View):
     email: str
     created_at: datetime
     expires_at: datetime
+
+
+class KeptMailSummary(View):
+    """A mail in the list of those that are kept."""
+
+    id: UUID
+    sent_at: datetime
+    recipient: str
+    subject: str
+
+    @classmethod
+    def of(cls, kept: KeptMail) -> Self:
+        """The view of a kept mail."""
+        fields = {"id": kept.id, "sent_at": kept.sent_at, **asdict(kept.mail)}
+        return cls(**{name: fields[name] for name in cls.model_fields})
+
+
+class KeptMailDetail(KeptMailSummary):
+    """A mail that is kept, as text."""
+
+    text: str
+
+
+class KeptMails(View):
+    """The mails that are kept."""
+
+    items: tuple[KeptMailSummary, ...]

@@ -2,7 +2,7 @@
 
 from backstay.core.feature import Feature
 from backstay.core.schedule import every
-from backstay.features.system import queries, routes
+from backstay.features.system import routes
 from backstay.features.system.commands import backups, jobs, maintenance, purging
 from backstay.features.system.commands.backups import MakeBackup
 from backstay.features.system.commands.purging import (
@@ -11,12 +11,26 @@ from backstay.features.system.commands.purging import (
     PurgeJobs,
     PurgeMetricMinutes,
 )
-from backstay.features.system.queries import minutes, settings
+from backstay.features.system.queries import activity, minutes, probes, resources, settings
+from backstay.features.system.queries import backups as backup_queries
+from backstay.features.system.queries import jobs as job_queries
 
 feature = Feature(
     name="system",
-    modules=(purging, jobs, maintenance, backups, queries, minutes, settings),
-    routes=(routes.probe_routes, routes.routes),
+    modules=(
+        purging,
+        jobs,
+        maintenance,
+        backups,
+        probes,
+        activity,
+        job_queries,
+        backup_queries,
+        resources,
+        minutes,
+        settings,
+    ),
+    routes=(routes.probe_routes, routes.routes, routes.operation_routes),
     schedule=(
         every("1d", PurgeActivity()),
         every("1h", PurgeIdempotencyKeys()),
@@ -24,6 +38,6 @@ feature = Feature(
         every("1h", PurgeMetricMinutes()),
         every(lambda settings: settings.backup.interval, MakeBackup()),
     ),
-    personal_data={"activity": queries.ExportActivity},
+    personal_data={"activity": activity.ExportActivity},
     foundation=True,
 )

@@ -1,7 +1,7 @@
 """How the console shows the audit trail."""
 
 from backstay import AdminView
-from backstay.features.system.queries import ListActivity
+from backstay.features.system.queries.activity import ListActivity
 
 ACTIVITY = AdminView(
     list=ListActivity,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import String, bindparam, cast, func, select
+from sqlalchemy import String, bindparam, cast, func, or_, select
 
 from backstay.core.bus import handles
 from backstay.core.context import Sender
@@ -202,3 +202,5 @@ MEMBERS = _MEMBERS.where(Role.id == bindparam("role_id"))
 """The ids of the users with the role ``role_id``."""
 MEMBERS_BY_NAME = _MEMBERS.where(Role.name == bindparam("role"))
 """The ids of the users with the role of the name ``role``."""
+ABOVE = _MEMBERS.where(or_(Role.is_superuser, Role.level > bindparam("level")))
+"""The ids of superusers, and of the users with a role above ``level``."""

@@ -15,7 +15,7 @@ from backstay.db.session import Transaction
 from backstay.db.sight import Sight
 from backstay.features.auth.commands.sessions import client_hash
 from backstay.features.auth.model import Session
-from backstay.features.auth.queries import LIVE
+from backstay.features.auth.queries.sessions import LIVE
 from backstay.features.auth.schemas import LiveSession
 from backstay.features.users.queries.accounts import may_sign_in
 from backstay.settings import SecuritySettings

@@ -16,7 +16,7 @@ from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, RefreshTokens
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
-from backstay.features.auth.queries import LIVE
+from backstay.features.auth.queries.sessions import LIVE
 from backstay.features.auth.schemas import EndReason, LiveSession
 from backstay.jobs.purging import Purge
 

@@ -18,7 +18,8 @@ from backstay.db.session import Transaction
 from backstay.features.auth.commands.devices import note_device
 from backstay.features.auth.commands.sessions import client_hash
 from backstay.features.auth.model import Session
-from backstay.features.auth.queries import CheckCredentials, ListKnownDevices
+from backstay.features.auth.queries.devices import ListKnownDevices
+from backstay.features.auth.queries.principals import CheckCredentials
 from backstay.features.auth.schemas import (
     Fingerprint,
     KnownDevice,

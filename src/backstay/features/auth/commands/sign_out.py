@@ -129,10 +129,13 @@ async def end_all_sessions(
     changes.touch(principal.id)
 
 
+END = PermissionSpec("sessions", "end", description="Sign users out")
+
+
 class EndSessionsOfUser(Command[None]):
     """Sign a user out everywhere."""
 
-    permission = PermissionSpec("sessions", "end", description="Sign users out")
+    permission = END
     allowed_in_maintenance = True
     in_person = True
 
@@ -151,4 +154,29 @@ async def end_sessions_of_user(
     if await send.as_system()(GetAccount(user_id=command.id)) is None:
         raise NotFound
     await end_sessions(session, clock(), EndReason.ENDED, Session.user_id == command.id)
+    changes.touch(command.id)
+
+
+class EndSessionOfUser(Command[None]):
+    """Sign a user out on one device."""
+
+    permission = END
+    allowed_in_maintenance = True
+
+    id: FromPath[UUID]
+    session_id: FromPath[UUID]
+
+
+@handles(EndSessionOfUser)
+async def end_session_of_user(
+    command: EndSessionOfUser,
+    session: Transaction,
+    clock: Clock,
+    send: Sender,
+    changes: PrincipalChanges,
+) -> None:
+    await check_authority(command, command.id, send)
+    which = (Session.id == command.session_id, Session.user_id == command.id)
+    if not await end_sessions(session, clock(), EndReason.ENDED, *which):
+        raise NotFound
     changes.touch(command.id)

@@ -3,10 +3,10 @@
 from backstay import Routes
 from backstay.features.mail.commands.addresses import ResendVerification, VerifyEmail
 from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword
-from backstay.features.mail.routes.mailbox import mailbox_routes
+from backstay.features.mail.routes.mailbox import kept_routes, mailbox_routes
 from backstay.features.mail.routes.pages import FORGOT, RESET, VERIFY, page_routes
 
-__all__ = ["mailbox_routes", "page_routes", "routes"]
+__all__ = ["kept_routes", "mailbox_routes", "page_routes", "routes"]
 
 routes = Routes("/auth", tag="auth")
 routes.post("/password/forgot", ForgotPassword, status=202, limit=FORGOT)

@@ -1,4 +1,4 @@
-"""Pages that show the mails which a developer's machine keeps; they exist in `local` only."""
+"""The mails that a developer's machine keeps, as pages and as JSON; in `local` only."""
 
 from datetime import datetime
 from html import escape
@@ -6,7 +6,7 @@ from html import escape
 from starlette.responses import Response
 
 from backstay import KeptMail, Routes, linked, page
-from backstay.features.mail.queries import GetKeptMail, ListMailbox
+from backstay.features.mail.queries import GetKeptMail, ListKeptMails, ListMailbox, ReadKeptMail
 
 
 def show_mailbox(mails: tuple[KeptMail, ...]) -> Response:
@@ -42,3 +42,7 @@ def _time(moment: datetime) -> str:
 mailbox_routes = Routes("/dev/mailbox", tag="pages", versioned=False)
 mailbox_routes.page("", ListMailbox, show_mailbox, name="mailbox_page", is_page=True)
 mailbox_routes.page("/{id}", GetKeptMail, show_mail, name="mail_page", is_page=True)
+
+kept_routes = Routes("/system/mailbox", tag="system")
+kept_routes.get("", ListKeptMails)
+kept_routes.get("/{id}", ReadKeptMail)

@@ -13,7 +13,7 @@ from backstay.core.permissions import PermissionSpec
 from backstay.core.ports import Clock
 from backstay.db.session import Reader
 from backstay.features.system.model import BUCKETS, GAUGES, MetricMinute
-from backstay.features.system.schemas import CountedMinute, CountedMinutes, Counts
+from backstay.features.system.schemas.minutes import CountedMinute, CountedMinutes, Counts
 
 DAY = timedelta(days=1)
 _NUMBERS = Counts.model_fields.keys() - {"p50", "p99"}

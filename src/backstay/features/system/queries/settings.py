@@ -3,7 +3,7 @@
 from backstay.core.bus import handles
 from backstay.core.messages import Query
 from backstay.core.permissions import PermissionSpec
-from backstay.features.system.schemas import SettingDetail, SettingsInForce
+from backstay.features.system.schemas.settings import SettingDetail, SettingsInForce
 from backstay.settings import SettingsReport
 
 

@@ -8,16 +8,16 @@ from starlette.responses import Response
 
 from backstay.core.errors import NotFound, Unauthenticated
 from backstay.core.representation import Representation
-from backstay.features.system.queries import (
+from backstay.features.system.queries.activity import ListActivity
+from backstay.features.system.queries.minutes import ListMetricMinutes
+from backstay.features.system.queries.probes import (
     GetHealth,
     GetLiveness,
     GetMetrics,
     GetReadiness,
-    ListActivity,
-    ListEditableResources,
     Ping,
 )
-from backstay.features.system.queries.minutes import ListMetricMinutes
+from backstay.features.system.queries.resources import ListEditableResources
 from backstay.features.system.queries.settings import ListSettings
 from backstay.web.request import JSON, bearer_token
 from backstay.web.routes import Routes
@@ -70,7 +70,7 @@ probe_routes.get(
     refuses=(401, 404),
 )
 
-routes = Routes("", tag="system", about="Health, metrics, the audit trail, the cache.")
+routes = Routes("", tag="system", about="Health, metrics, the audit trail; jobs and backups.")
 routes.get(
     "/healthcheck", GetHealth, endpoint=health, unwell=503, name="get_healthcheck", essential=True
 )

@@ -1,4 +1,4 @@
-"""Queries about sessions, among them the one for the principal of a request."""
+"""Who a request comes from: the principal of a session, and the account of a password."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,38 +9,24 @@ from sqlalchemy import bindparam, select
 from backstay.core.bus import handles
 from backstay.core.caching import Cached
 from backstay.core.context import ActivityNote, Origin, Sender
-from backstay.core.errors import NotFound, Unauthenticated
-from backstay.core.feature import PersonalData
-from backstay.core.messages import FromPath, Query, View
+from backstay.core.errors import Unauthenticated
+from backstay.core.messages import Query
 from backstay.core.names import normalised_login
-from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY, PermissionSpec
+from backstay.core.permissions import PUBLIC, SYSTEM_ONLY
 from backstay.core.ports import AccessTokens, Clock
 from backstay.core.principal import Principal
-from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.queries.membership import GetMembership
-from backstay.features.auth.model import Device, Session
+from backstay.features.auth.model import Session
+from backstay.features.auth.queries.sessions import LIVE
 from backstay.features.auth.schemas import (
-    MOST_DEVICES,
-    DeviceExport,
     KeySet,
-    KnownDevice,
-    SessionExport,
-    SessionList,
-    SessionView,
 )
 from backstay.features.rate_rules.queries import GetRateRules
 from backstay.features.users.queries.accounts import FindAccount, GetAccount, profile_of
-from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.queries.impersonation import may_impersonate
 from backstay.features.users.schemas import Account, Secret
 from backstay.security.guesses import Guesses
-
-LIVE = (
-    Session.ended_at.is_(None),
-    Session.idle_expires_at > bindparam("now"),
-    Session.expires_at > bindparam("now"),
-)
 
 
 class GetPrincipal(Query[Principal | None]):
@@ -144,28 +130,6 @@ async def check_credentials(
     return active
 
 
-class ListKnownDevices(Query[tuple[KnownDevice, ...]]):
-    """The devices from which an account signed in before, last seen first."""
-
-    permission = SYSTEM_ONLY
-
-    user_id: UUID
-
-
-_KNOWN_DEVICES = (
-    select(Device.id, Device.device_hash, Device.last_seen_at)
-    .where(Device.user_id == bindparam("user_id"))
-    .order_by(Device.last_seen_at.desc())
-    .limit(2 * MOST_DEVICES)
-)
-
-
-@handles(ListKnownDevices)
-async def list_known_devices(query: ListKnownDevices, reader: Reader) -> tuple[KnownDevice, ...]:
-    rows = await reader.rows(_KNOWN_DEVICES, {"user_id": query.user_id})
-    return tuple(KnownDevice(*row) for row in rows)
-
-
 class MayReadDocs(Query[bool]):
     """Whether a login and password belong to a superuser."""
 
@@ -182,110 +146,6 @@ async def may_read_docs(query: MayReadDocs, send: Sender) -> bool:
     except _BadCredentials:
         return False
     return (await send(GetMembership(user_id=account.id))).is_superuser
-
-
-class ListSessions(Query[SessionList]):
-    """The devices on which you are signed in, last used first."""
-
-    permission = SIGNED_IN
-
-
-_SESSIONS = (
-    select(
-        Session.id,
-        Session.user_agent.label("device"),
-        Session.address,
-        Session.created_at,
-        Session.last_used_at,
-        Session.expires_at,
-        Session.shared_at,
-        Session.actor_id.label("impersonated_by"),
-    )
-    .where(Session.user_id == bindparam("user_id"), Session.epoch == bindparam("epoch"), *LIVE)
-    .order_by(Session.last_used_at.desc(), Session.id.desc())
-    .limit(1000)
-)
-
-
-@handles(ListSessions)
-async def list_sessions(
-    query: ListSessions, reader: Reader, principal: Principal, clock: Clock, send: Sender
-) -> SessionList:
-    return await _sessions_of(principal.id, reader, principal, clock, send)
-
-
-async def _sessions_of(
-    user_id: UUID, reader: Reader, principal: Principal, clock: Clock, send: Sender
-) -> SessionList:
-    account = await send.as_system()(GetAccount(user_id=user_id))
-    if account is None:
-        raise NotFound
-    parameters = {"user_id": account.id, "epoch": account.security_epoch, "now": clock()}
-    rows = await reader.rows(_SESSIONS, parameters)
-    return SessionList(
-        items=tuple(
-            SessionView(
-                **row._mapping,  # pyright: ignore[reportPrivateUsage]
-                current=row.id == principal.session_id,
-            )
-            for row in rows
-        )
-    )
-
-
-class ListSessionsOfUser(Query[SessionList]):
-    """The devices on which a user is signed in, last used first."""
-
-    permission = PermissionSpec("sessions", "list", description="See where users are signed in")
-
-    id: FromPath[UUID]
-
-
-@handles(ListSessionsOfUser)
-async def list_sessions_of_user(
-    query: ListSessionsOfUser, reader: Reader, principal: Principal, clock: Clock, send: Sender
-) -> SessionList:
-    await check_authority(query, query.id, send)
-    return await _sessions_of(query.id, reader, principal, clock, send)
-
-
-class ExportSessions(PersonalData):
-    """Every sign-in of a person that is still on record, without its secrets."""
-
-    permission = SYSTEM_ONLY
-
-
-_SHOWN = {"device": Session.user_agent, "impersonated_by": Session.actor_id}
-_EXPORT = (
-    select(*columns_of(SessionExport, Session, _SHOWN))
-    .where(Session.user_id == bindparam("user_id"))
-    .order_by(Session.id)
-)
-
-
-@handles(ExportSessions)
-async def export_sessions(query: ExportSessions, reader: Reader) -> tuple[View, ...]:
-    rows = await reader.rows(_EXPORT, {"user_id": query.user_id})
-    return tuple(SessionExport.model_validate(row) for row in rows)
-
-
-class ExportDevices(PersonalData):
-    """The devices that a person has signed in from."""
-
-    permission = SYSTEM_ONLY
-
-
-_DEVICES = (
-    select(*columns_of(DeviceExport, Device))
-    .where(Device.user_id == bindparam("user_id"))
-    .order_by(Device.id)
-)
-
-
-@handles(ExportDevices)
-async def export_devices(query: ExportDevices, reader: Reader) -> tuple[View, ...]:
-    rows = await reader.rows(_DEVICES, {"user_id": query.user_id})
-    return tuple(DeviceExport.model_validate(row) for row in rows)
 
 
 class GetKeySet(Query[KeySet]):

@@ -1,0 +1,1 @@
+"""Queries about sessions, the devices they began on, and who a request comes from."""

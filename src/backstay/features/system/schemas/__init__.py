@@ -1,0 +1,1 @@
+"""The views for probes, operators and auditors."""
