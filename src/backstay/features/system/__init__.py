@@ -3,7 +3,7 @@
 from backstay.core.feature import Feature
 from backstay.core.schedule import every
 from backstay.features.system import queries, routes
-from backstay.features.system.commands import backups, jobs, maintenance, purging
+from backstay.features.system.commands import backups, bulk, jobs, maintenance, purging
 from backstay.features.system.commands.backups import MakeBackup
 from backstay.features.system.commands.purging import (
     PurgeActivity,
@@ -13,8 +13,8 @@ from backstay.features.system.commands.purging import (
 
 feature = Feature(
     name="system",
-    modules=(purging, jobs, maintenance, backups, queries),
-    routes=(routes.probe_routes, routes.routes),
+    modules=(purging, jobs, maintenance, backups, bulk, queries, queries.bulk),
+    routes=(routes.probe_routes, routes.routes, routes.bulk_routes),
     schedule=(
         every("1d", PurgeActivity()),
         every("1h", PurgeIdempotencyKeys()),

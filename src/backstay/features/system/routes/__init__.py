@@ -1,5 +1,6 @@
-"""The routes of probes, metrics and the audit trail, and the start page."""
+"""The routes of probes, metrics, the audit trail and bulk actions, and the start page."""
 
+from backstay.features.system.routes.bulk import bulk_routes
 from backstay.features.system.routes.probes import probe_routes, routes
 
-__all__ = ["probe_routes", "routes"]
+__all__ = ["bulk_routes", "probe_routes", "routes"]
