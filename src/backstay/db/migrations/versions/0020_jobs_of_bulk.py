@@ -1,6 +1,7 @@
-"""The rows of a user's bulk action are found by an index of their own, also when they are over.
+"""The rows of a user's bulk action are found by an index of their own, also when they are over; the
+index of finished jobs has no others, so that no claim looks for unfinished ones in it.
 
-In a new database the index is made in the transaction of the other revisions.
+In a new database the indexes are made in the transaction of the other revisions.
 """
 
 import sqlalchemy as sa
@@ -13,22 +14,28 @@ depends_on = None
 
 in_transaction = False
 
-ROWS = "substr(sequence, 1, 5) = 'bulk:'"
+INDEXES = {
+    "ix_jobs_rows": (["user_id", "sequence", "position"], "substr(sequence, 1, 5) = 'bulk:'"),
+    "ix_jobs_finished_at": (["finished_at"], "finished_at IS NOT NULL"),
+}
 
 
 def upgrade() -> None:
     bind, is_text = op.get_bind(), op.get_context().as_sql
     alone = is_text or bind.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
-    op.drop_index("ix_jobs_rows", "jobs", if_exists=True, postgresql_concurrently=alone)
-    op.create_index(
-        "ix_jobs_rows",
-        "jobs",
-        ["user_id", "sequence", "position"],
-        postgresql_where=sa.text(ROWS),
-        sqlite_where=sa.text(ROWS),
-        postgresql_concurrently=alone,
-    )
+    for name, (columns, which) in INDEXES.items():
+        op.drop_index(name, "jobs", if_exists=True, postgresql_concurrently=alone)
+        op.create_index(
+            name,
+            "jobs",
+            columns,
+            postgresql_where=sa.text(which),
+            sqlite_where=sa.text(which),
+            postgresql_concurrently=alone,
+        )
 
 
 def downgrade() -> None:
-    op.drop_index("ix_jobs_rows", "jobs")
+    for name in INDEXES:
+        op.drop_index(name, "jobs")
+    op.create_index("ix_jobs_finished_at", "jobs", ["finished_at"])
