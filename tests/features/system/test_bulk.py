@@ -106,6 +106,23 @@ async def test_rows_are_done_one_after_the_other(backstay: Backstay, login: Logi
     assert states(await read(ann, bulk_id)) == {"succeeded": 3}
 
 
+async def test_a_row_that_may_succeed_later_is_tried_thrice(
+    backstay: Backstay, login: Login
+) -> None:
+    ann = await login()
+    ids = await items_of(backstay, ann, 2)
+    bulk_id = await start(ann, "delete_item", ids)
+    unreadable = update(Job).where(Job.unique_key.endswith(ids[0])).values(payload="{}")
+    await execute(backstay, unreadable)
+    for _ in range(2):
+        assert await drain_again(backstay) == 1
+        found = await read(ann, bulk_id)
+        assert states(found) == {"queued": 2}
+        assert found["results"][0]["error_code"] == "internal_error"
+    assert await drain_again(backstay) == 2
+    assert states(await read(ann, bulk_id)) == {"failed": 1, "succeeded": 1}
+
+
 async def test_revocation_stops_what_is_left(backstay: Backstay, login: Login) -> None:
     ann, admin = await login(), await login("admin")
     ids = await items_of(backstay, ann, 3)
