@@ -33,7 +33,7 @@ async def _nothing_is_stored(backstay: Backstay) -> Any:
     assert (await execute(backstay, stored)).scalar_one() == 0
 
 
-async def test_strangers_are_refused(app: Any, login: Login) -> None:
+async def test_strangers_are_refused(login: Login) -> None:
     ann = await login()
     del ann.client.headers["Authorization"]
     await refused(ann, 401)
