@@ -16,7 +16,6 @@ _PLACES = {
     "backstay.core.backups": ("BackupReport", "BackupState", "Backups"),
     "backstay.core.bus": ("handles", "prepares"),
     "backstay.core.caching": ("Cached", "TagContext"),
-    "backstay.core.clock": ("new_id", "utc_now"),
     "backstay.core.clock": ("minutes", "new_id", "utc_now"),
     "backstay.core.console": ("AdminPage", "AdminView"),
     "backstay.core.context": ("ActivityNote", "CacheTags", "Origin", "PrincipalChanges", "Sender"),

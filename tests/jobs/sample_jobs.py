@@ -15,12 +15,13 @@ from backstay.core.errors import Conflict, Forbidden, NotFound
 from backstay.core.events import Event, subscribes
 from backstay.core.feature import Feature
 from backstay.core.jobs import Progress
-from backstay.core.messages import Command
+from backstay.core.messages import Command, FromPath
 from backstay.core.permissions import SIGNED_IN, SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.principal import Principal
 from backstay.db.session import Transaction
 from backstay.jobs.outbox import Events, Jobs
 from backstay.testing.waiting import eventually
+from backstay.web.routes import Routes
 
 VOYAGES = "CREATE TABLE voyages (word VARCHAR(100), sailor VARCHAR(40))"
 SLOW = {
@@ -176,6 +177,25 @@ async def enlist(command: Enlist, jobs: Jobs) -> UUID:
     return await jobs.enqueue(Drift(until=command.until, word=command.word))
 
 
+class Hoist(Command[None]):
+    """Inserts its word, and waits for a file before it ends."""
+
+    permission = SIGNED_IN
+
+    word: FromPath[str]
+    until: str
+
+
+@handles(Hoist)
+async def hoist(command: Hoist, session: Transaction) -> None:
+    await session.execute(_INSERT, {"word": command.word, "sailor": ""})
+    await eventually(Path(command.until).exists)
+
+
+routes = Routes("/ships", tag="fleet")
+routes.post("/{word}/hoist", Hoist)
+
+
 class Sighted(Event):
     aggregate: ClassVar[str] = "ship"
 
@@ -277,4 +297,4 @@ def sample_feature() -> Feature:
     module = ModuleType(__name__)
     members = {k: v for k, v in globals().items() if getattr(v, "__module__", "") == __name__}
     vars(module).update(members)
-    return Feature("fleet", modules=(module,))
+    return Feature("fleet", modules=(module,), routes=(routes,))

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from backstay.composition import Backstay
+from backstay.features.system.commands.bulk import StartBulk
+from backstay.features.system.queries.bulk import GetBulk
 from backstay.jobs import worker as workers
 from backstay.testing.waiting import LIMIT, eventually
 from tests.cli.process import environ
@@ -94,6 +96,31 @@ async def test_a_killed_workers_job_runs_again_after_its_lease(
         await becomes(ships, job_id, "succeeded")
     assert (await job(ships, job_id)).attempts == 2
     assert await words(ships) == ["another", "drift"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
+async def test_each_row_of_a_killed_worker_is_done_once(
+    ships: Backstay,
+    captain: UserSender,
+    seeded_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "backoff", lambda attempt: 0.0)
+    gate, flags = tmp_path / "gate", ("blue", "peter", "quarantine")
+    body = {"until": str(gate)}
+    bulk = await captain(StartBulk(operation="hoist", ids=flags, body=body))
+    (first, *_) = await jobs(ships)
+    with worker_processes(tmp_path, seeded_url) as doomed:
+        await becomes(ships, first.id, "running")
+        doomed.kill()
+    gate.touch()
+    await let_pass(ships, first.id, FAST_POLLING["lease"])
+    assert await drain_again(ships) == len(flags)
+    found = await captain(GetBulk(id=bulk.id))
+    assert (found.is_over, found.states.succeeded) == (True, len(flags))
+    assert [row.attempts for row in await jobs(ships)] == [2, 1, 1]
+    assert await words(ships) == list(flags)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)

@@ -4,13 +4,30 @@ import asyncio
 
 import pytest
 
-from backstay.core.errors import Unavailable
+from backstay.core.errors import Conflict, NotFound, RateLimited, Unavailable
 from backstay.jobs import timing
-from backstay.jobs.timing import TimeoutRunner
+from backstay.jobs.timing import TimeoutRunner, is_final
 from backstay.testing.waiting import eventually
 from tests.logs import logged
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("error", "of_a_job", "of_a_row"),
+    [
+        (NotFound(), True, True),
+        (Conflict(), False, True),
+        (RateLimited(), False, False),
+        (Unavailable(), False, False),
+        (LookupError(), False, False),
+    ],
+)
+def test_a_conflict_is_final_in_bulk_only(
+    error: Exception, *, of_a_job: bool, of_a_row: bool
+) -> None:
+    assert is_final(error) is of_a_job
+    assert is_final(error, is_row=True) is of_a_row
 
 
 async def test_a_late_error_is_logged_and_a_late_answer_used() -> None:

@@ -38,7 +38,7 @@ class Operation(NamedTuple):
     """How a message is sent over HTTP; ``name`` is the operation id.
 
     ``has_tier_limit`` tells whether a tier may set a rate for it; ``place`` is where the row of the
-    table is written.
+    table is written. Of one that ``has_endpoint``, a function of its own handles the requests.
     """
 
     message: type[Message[Any]]
@@ -47,6 +47,7 @@ class Operation(NamedTuple):
     path: str
     has_tier_limit: bool
     place: Place
+    has_endpoint: bool = False
 
 
 class RouteTable(Protocol):

@@ -15,6 +15,8 @@ MAX_ATTEMPTS = 30
 DEFAULT_QUEUE = "default"
 TASK_QUEUE = "tasks"
 """The queue of jobs that users start; a worker keeps one slot free for other queues."""
+BULK = "bulk:"
+"""Begins the sequence of jobs that are the rows of a bulk action; its id follows."""
 NOTE_LENGTH, ERROR_LENGTH = 200, 500
 
 
@@ -86,9 +88,15 @@ class JobRun:
     address: str
     traceparent: str
     is_cancelled: bool = False
+    sequence: str | None = None
     progress: int | None = None
     note: str | None = None
     is_reported: bool = True
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it is a row of a bulk action."""
+        return self.sequence is not None and self.sequence.startswith(BULK)
 
     @property
     def trace_id(self) -> str:
@@ -152,6 +160,13 @@ class JobStore(Protocol):
         """The statements, with their parameters, that store a job without sequence and unique key.
 
         They do as :meth:`insert` does, whenever they are executed.
+        """
+        ...
+
+    async def insert_rows(self, transaction: Any, jobs: Sequence[NewJob], most: int) -> bool:
+        """Store the rows of a new bulk action in a transaction, in their order.
+
+        Returns False, and stores none, if their user would have more than ``most`` unfinished rows.
         """
         ...
 

@@ -1,10 +1,11 @@
 """Translates pydantic's validation errors into responses that never repeat submitted values."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
+from pydantic_core import PydanticCustomError
 
 from backstay.core.errors import FieldError, Invalid
 
@@ -22,6 +23,28 @@ _CONSTRAINTS = {
 
 _OF_LISTS = {"too_short", "too_long", "tuple_type"}
 """Faults of what is a list to a client, and a tuple to pydantic."""
+
+MOST_DEPTH = 20
+"""The deepest nesting of an object whose fields another message checks."""
+
+
+def _not_too_deep(given: dict[str, Any]) -> dict[str, Any]:
+    layer: list[Any] = [given]
+    for _ in range(MOST_DEPTH):
+        layer = [inner for value in layer for inner in _inside(value)]
+    if layer:
+        raise PydanticCustomError("too_deep", "It may be 20 levels deep")
+    return given
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
+    return cast("Iterable[Any]", value) if isinstance(value, list) else ()
+
+
+Fields = Annotated[dict[str, Any], AfterValidator(_not_too_deep)]
+"""The fields of another message, which checks them itself."""
 
 
 def validated(validate: Callable[[Any], T], given: Any, whole: str = "body", inside: str = "") -> T:

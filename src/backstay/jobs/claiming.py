@@ -87,12 +87,19 @@ def _locked(name: str, candidates: Subquery, limit: ColumnElement[int], *, is_sq
 def _candidates(
     due: Sequence[ColumnElement[bool]], most: ColumnElement[int], *, is_sqlite: bool
 ) -> Subquery:
-    """Jobs that are no tasks: those of no sequence, and those that are the first of theirs."""
+    """Jobs that are no tasks: those of no sequence, and those that are the first of theirs.
+
+    For each sequence that is seen, its first job is looked for once: a planner whose statistics are
+    from before a thousand rows of a bulk action were stored reads all of them for that.
+    """
     free = _in_order(_known_of(Job).where(*due, FREE)).limit(most)
     sequenced = _in_order(_known_of(Job).add_columns(Job.sequence).where(*due, IN_SEQUENCE))
     seen = sequenced.limit(WINDOW).cte("seen")
-    of_seen = (column for column in seen.c if column is not seen.c.sequence)
-    ready = select(*of_seen).where(seen.c.id == _head(seen.c.sequence)).cte("ready")
+    turn = func.row_number().over(partition_by=seen.c.sequence, order_by=seen.c.position)
+    in_turn = select(seen, turn.label("turn")).subquery()
+    of_seen = (in_turn.c[each.name] for each in seen.c if each is not seen.c.sequence)
+    is_head = (in_turn.c.turn == literal_column("1"), in_turn.c.id == _head(in_turn.c.sequence))
+    ready = select(*of_seen).where(*is_head).cte("ready")
     is_short = and_(_count(seen) == WINDOW, _count(ready) < ENOUGH)
     of_heads = _is_one_of(_other.id, _heads(due, is_short), is_sqlite=is_sqlite)
     walked = _known_of(_other).where(of_heads)

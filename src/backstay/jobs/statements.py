@@ -22,7 +22,7 @@ from backstay.core.jobs import JobState
 from backstay.db.among import Among
 from backstay.db.base import SecondsFromNow
 from backstay.db.group_commit import never_waits
-from backstay.jobs.tables import RUNNING, UNFINISHED, Job, Schedule
+from backstay.jobs.tables import IS_ROW, RUNNING, UNFINISHED, Job, Schedule, is_row
 
 CHANNEL = "backstay_jobs"
 """The channel on which PostgreSQL notifies when a job is committed; the payload is its queue."""
@@ -50,6 +50,7 @@ OF_QUEUES = Among(Job.queue, "queues")
 RUN = (
     Job.id, Job.name, Job.payload, Job.attempts, Job.max_attempts, Job.uncounted_attempts,
     Job.actor, Job.user_id, Job.request_id, Job.address, Job.traceparent, Job.is_cancelled,
+    Job.sequence,
 )  # fmt: skip
 _HELD = (
     Job.id == bindparam("run_id"),
@@ -103,11 +104,22 @@ RENEW = (
     .values(due_at=SecondsFromNow("lease"))
     .returning(Job.id, Job.attempts, Job.is_cancelled)
 )
+_begun = (
+    select(literal(1))
+    .where(
+        _earlier.user_id == Job.user_id,
+        _earlier.sequence == Job.sequence,
+        is_row(_earlier),
+        _earlier.finished_at.is_not(None),
+    )
+    .exists()
+)
 BACKLOG = (
     select(Job.queue, func.count(), func.min(Job.due_at), NOW)
-    .where(*READY, KNOWN)
+    .where(*READY, KNOWN, or_(Job.sequence.is_(None), ~IS_ROW, ~_begun))
     .group_by(Job.queue)
 )
+"""Of a bulk action only the first row waits for a worker, the others for those before them."""
 _NOTIFY = func.pg_notify(CHANNEL, Job.queue)
 ANNOUNCE = select(_NOTIFY).where(Job.id == bindparam("job_id"))
 _NEW = Among(Job.id, "new")
@@ -145,6 +157,11 @@ def _insert_of(*, is_sqlite: bool) -> Any:
 NEW = {is_sqlite: never_waits(_insert_of(is_sqlite=is_sqlite)) for is_sqlite in (True, False)}
 """Inserts a job without a unique key, by whether the database is SQLite; NOTIFY_OF follows it."""
 NOTIFY_OF = never_waits(select(func.pg_notify(CHANNEL, bindparam("told", type_=String))))
+ROWS_LEFT = select(func.count()).where(Job.user_id == bindparam("user_id"), UNFINISHED, IS_ROW)
+IN_TURN = select(
+    func.pg_advisory_xact_lock(func.hashtextextended(bindparam("turn", type_=String), 0))
+)
+"""Waits until no other transaction has the same turn; a transaction has it until it ends."""
 NEW_UNLESS_THERE = {
     True: _insert_of(is_sqlite=True).on_conflict_do_nothing().returning(_JOBS.c.id),
     False: _insert_of(is_sqlite=False)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Text,
     and_,
+    func,
     literal_column,
     text,
 )
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.clock import new_id
 from backstay.core.errors import Conflict
-from backstay.core.jobs import TASK_QUEUE, JobState
+from backstay.core.jobs import BULK, TASK_QUEUE, JobState
 from backstay.db.base import Base
 from backstay.db.faults import taken_by
 
@@ -108,6 +109,15 @@ _NO_TASK = Job.queue != literal_column(f"'{TASK_QUEUE}'")
 FREE = and_(_NO_TASK, Job.sequence.is_(None))
 IN_SEQUENCE = and_(_NO_TASK, Job.sequence.is_not(None))
 
+
+def is_row(job: Any) -> ColumnElement[bool]:
+    """Whether a job is a row of a bulk action."""
+    end: ColumnElement[str] = literal_column(str(len(BULK)))
+    return func.substr(job.sequence, literal_column("1"), end) == literal_column(f"'{BULK}'")
+
+
+IS_ROW = is_row(Job)
+
 jobs_due = Index(
     "ix_jobs_due_at_position",
     Job.due_at,
@@ -150,7 +160,19 @@ jobs_user = Index("ix_jobs_user_id_id", Job.user_id, Job.id)
 jobs_user_unfinished = Index(
     "ix_jobs_user_id", Job.user_id, postgresql_where=UNFINISHED, sqlite_where=UNFINISHED
 )
-jobs_finished = Index("ix_jobs_finished_at", Job.finished_at)
+jobs_rows = Index(
+    "ix_jobs_rows",
+    Job.user_id,
+    Job.sequence,
+    Job.position,
+    postgresql_where=IS_ROW,
+    sqlite_where=IS_ROW,
+)
+_FINISHED = Job.finished_at.is_not(None)
+jobs_finished = Index(
+    "ix_jobs_finished_at", Job.finished_at, postgresql_where=_FINISHED, sqlite_where=_FINISHED
+)
+"""Without the others: a planner that has no statistics would take it to find those."""
 jobs_position = Index("ix_jobs_position", Job.position)
 
 

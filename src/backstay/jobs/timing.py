@@ -15,12 +15,14 @@ FIRST_DELAY, LAST_DELAY = 2.0, 3600.0
 log = structlog.get_logger("backstay.patience")
 
 
-def is_final(error: Exception) -> bool:
+def is_final(error: Exception, *, is_row: bool = False) -> bool:
     """Whether a retry is useless, because the command itself is at fault.
 
-    These are errors with a status below 500, except 409 (conflict) and 429 (rate limit).
+    These are errors with a status below 500, except 409 (conflict) and 429 (rate limit). A conflict
+    of a row of a bulk action is final, too: the rows behind it wait, and its user is told.
     """
-    return isinstance(error, AppError) and error.status < 500 and error.status not in {409, 429}
+    passes = {429} if is_row else {409, 429}
+    return isinstance(error, AppError) and error.status < 500 and error.status not in passes
 
 
 def backoff(attempt: int) -> float:

@@ -284,7 +284,7 @@ class Worker:
         store, (code, sentence) = self._store, public_error(error)
         if code == "internal_error":
             log.error("job failed", attempt=run.attempt, exc_info=error)
-        if is_final(error) or run.attempt >= run.max_attempts:
+        if is_final(error, is_row=run.is_row) or run.attempt >= run.max_attempts:
             await self._store_outcome(store.fail(run, code, sentence))
             return "failed"
         await self._store_outcome(

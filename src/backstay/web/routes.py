@@ -151,8 +151,10 @@ class Routes:
         for spec in filter(lambda each: is_message(each.message), self.specs):
             path = self._under(root_path) + spec.path
             by_tier = spec.limit is GENERAL
-            name, place = spec.operation_id, spec.place
-            yield Operation(spec.message, name, spec.method, path, by_tier, place)
+            name, place, has_endpoint = spec.operation_id, spec.place, spec.endpoint is not None
+            yield Operation(
+                spec.message, name, spec.method, path, by_tier, place, has_endpoint=has_endpoint
+            )
 
     def faults(self) -> Iterator[Flaw]:
         """The faults of single rows."""

@@ -3,7 +3,7 @@
 from backstay.core.feature import Feature
 from backstay.core.schedule import every
 from backstay.features.system import routes
-from backstay.features.system.commands import backups, jobs, maintenance, purging
+from backstay.features.system.commands import backups, bulk, jobs, maintenance, purging
 from backstay.features.system.commands.backups import MakeBackup
 from backstay.features.system.commands.purging import (
     PurgeActivity,
@@ -13,6 +13,7 @@ from backstay.features.system.commands.purging import (
 )
 from backstay.features.system.queries import activity, minutes, probes, resources, settings
 from backstay.features.system.queries import backups as backup_queries
+from backstay.features.system.queries import bulk as bulk_queries
 from backstay.features.system.queries import jobs as job_queries
 
 feature = Feature(
@@ -29,8 +30,10 @@ feature = Feature(
         resources,
         minutes,
         settings,
+        bulk,
+        bulk_queries,
     ),
-    routes=(routes.probe_routes, routes.routes, routes.operation_routes),
+    routes=(routes.probe_routes, routes.routes, routes.operation_routes, routes.bulk_routes),
     schedule=(
         every("1d", PurgeActivity()),
         every("1h", PurgeIdempotencyKeys()),

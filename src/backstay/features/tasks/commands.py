@@ -1,12 +1,10 @@
 """Commands that start, repeat and cancel tasks, and a task for demonstration."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Annotated, Any, cast
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 from sqlalchemy import select
 
 from backstay import (
@@ -29,7 +27,7 @@ from backstay import (
     prepares,
 )
 from backstay.core.jobs import TASK_QUEUE
-from backstay.core.validation import validated
+from backstay.core.validation import Fields, validated
 from backstay.features.tasks.queries import IS_TASK, TASKS
 from backstay.features.tasks.schemas import Count, TaskDetail, TaskStarted
 from backstay.jobs.statements import NOW
@@ -37,8 +35,8 @@ from backstay.jobs.tables import UNFINISHED, Job
 
 MOST = 20
 """The most unfinished tasks of one user; concurrent requests may exceed it by a few."""
-MOST_BYTES, MOST_DEPTH = 65_536, 20
-"""The most bytes, and the deepest nesting, of a task's payload."""
+MOST_BYTES = 65_536
+"""The most bytes of a task's payload."""
 
 
 class _TooManyTasks(RateLimited):
@@ -52,23 +50,7 @@ class StartTask(Command[TaskStarted]):
     body_values = 1000
 
     task: Annotated[str, Field(max_length=200)]
-    payload: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("payload")
-    @classmethod
-    def _not_too_deep(cls, payload: dict[str, Any]) -> dict[str, Any]:
-        layer: list[Any] = [payload]
-        for _ in range(MOST_DEPTH):
-            layer = [inner for value in layer for inner in _inside(value)]
-        if layer:
-            raise PydanticCustomError("too_deep", "A payload may be 20 levels deep")
-        return payload
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return cast("dict[str, Any]", value).values()
-    return cast("Iterable[Any]", value) if isinstance(value, list) else ()
+    payload: Fields = Field(default_factory=dict)
 
 
 @handles(StartTask)

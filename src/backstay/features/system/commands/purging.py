@@ -21,7 +21,7 @@ from backstay.features.system.model import MetricMinute
 from backstay.jobs.outbox import Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.statements import NOW
-from backstay.jobs.tables import UNFINISHED, Job
+from backstay.jobs.tables import IS_ROW, UNFINISHED, Job
 from backstay.settings import LogSettings
 
 DAY = 86_400.0
@@ -52,6 +52,7 @@ async def purge_activity(
 class PurgeJobs(Command[bool]):
     """Remove jobs a week after their end, failed ones after a month; whether more may be left.
 
+    The rows of a bulk action go together, after a week, so that what is told of it is whole.
     An unfinished job fails when no worker has known its command for a day.
     """
 
@@ -75,7 +76,7 @@ async def purge_jobs(
     if unknown:
         log.warning("jobs failed whose commands nobody knows", count=unknown)
     week, month = SecondsFromNow(-7 * DAY), SecondsFromNow(-30 * DAY)
-    is_over = or_(Job.state != JobState.FAILED.value, Job.finished_at < month)
+    is_over = or_(Job.state != JobState.FAILED.value, Job.finished_at < month, IS_ROW)
     return await purge(Job, Job.finished_at < week, is_over, oldest=Job.finished_at)
 
 
