@@ -18,6 +18,7 @@ class Made(Visitor):
 
     def __init__(self, page: Page) -> None:
         super().__init__(page, ORIGIN)
+        self.shots = ""
         self._pages: dict[str, tuple[str, str]] = {}
         page.route("**/*", self._answer)
 

@@ -2,12 +2,12 @@
 
 import re
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from tests.browser import visiting
-from tests.browser.made import STRICT, Made
-from tests.browser.visiting import WIDE
+from tests.browser.made import ORIGIN, STRICT, Made
+from tests.browser.visiting import KINDS, WIDE
 from tests.services.chromium import ChromiumError, program
 
 LOOSE = "img-src *"
@@ -74,15 +74,18 @@ def test_the_status_of_a_page_is_checked(made: Made) -> None:
     assert made.visit("/none") == ["answers 404, not 200"]
 
 
-def test_pictures_are_made_for_people_to_look_at(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(visiting, "SHOTS", str(tmp_path))
-    for path in ("/", "/a/b?c=1"):
+def test_a_page_that_leads_elsewhere_is_told(made: Made) -> None:
+    made.make('<script nonce="x">history.replaceState(null, "", "/sign-in")</script>')
+    assert made.visit("/") == [f"leads to {ORIGIN}/sign-in"]
+
+
+def test_pictures_are_made_for_people_to_look_at(made: Made, tmp_path: Path) -> None:
+    made.shots = str(tmp_path)
+    for path in ("/", f"/a/{uuid4()}?c=1"):
         made.make("seen", path.partition("?")[0])
         made.visit(path)
         made.looks()
-    names = {f"{name}-{kind}.png" for name in ("start", "a-b-c-1") for kind in visiting.KINDS}
+    names = {f"{name}-{kind}.png" for name in ("start", "a-id-c") for kind in KINDS}
     assert {path.name for path in tmp_path.iterdir()} == names
 
 

@@ -5,7 +5,8 @@ from uuid import uuid4
 import pytest
 
 from tests.browser.made import ORIGIN, Made
-from tests.browser.walking import template_of, walk
+from tests.browser.visiting import template_of
+from tests.browser.walking import walk
 
 
 def link(*targets: str) -> str:

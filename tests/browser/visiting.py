@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import ConsoleMessage, Page, Request, Response, ViewportSize
@@ -15,6 +15,7 @@ SHOTS = os.environ.get("TEST_SCREENSHOTS", "")
 WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
 KINDS = ("light", "dark", "390")
 """The pictures of each page."""
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 GRAVE = {"serious", "critical"}
 _NOTE_VIOLATIONS = """
 window.violations = [];
@@ -33,6 +34,13 @@ _WIDTHS = "[document.documentElement.scrollWidth, window.innerWidth]"
 _LINKS = "[...document.querySelectorAll('a[href]:not([download])')].map((link) => link.href)"
 
 
+def template_of(address: str) -> str:
+    """The path of an address with `{id}` for ids, and the names in its query."""
+    parts = urlsplit(address)
+    names = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
+    return _ID.sub("{id}", parts.path) + (f"?{'&'.join(names)}" if names else "")
+
+
 class Visitor:
     """Opens pages of one origin, such as `http://127.0.0.1:8000`, in a tab of a browser.
 
@@ -40,9 +48,9 @@ class Visitor:
     """
 
     def __init__(self, page: Page, origin: str) -> None:
-        self.page, self.origin = page, origin
+        self.page, self.origin, self.shots = page, origin, SHOTS
         self._noted: list[str] = []
-        self._address, self._document_is_noted = "", False
+        self._address = ""
         page.add_init_script(_NOTE_VIOLATIONS)
         page.on("request", self._note_request)
         page.on("requestfailed", self._note_failure)
@@ -54,14 +62,17 @@ class Visitor:
         """Open a page that answers with this status; the faults of its loading.
 
         They are violations of its content security policy, requests to other origins, requests
-        that fail, and errors of its scripts.
+        that fail, errors of its scripts, and that it leads to another address.
         """
         self._noted, self._address = [], self.origin + path
         self.page.set_viewport_size(WIDE)
         self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
         answer = self.page.goto(self._address)
-        if answer is None or answer.status != status:
-            self._noted.append(f"answers {answer and answer.status}, not {status}")
+        assert answer, "there was no request: only the fragment differs"
+        if self.page.url != self._address:
+            self._noted.append(f"leads to {self.page.url}")
+        if answer.status != status:
+            self._noted.append(f"answers {answer.status}, not {status}")
         return self.noted()
 
     def noted(self) -> list[str]:
@@ -108,10 +119,10 @@ class Visitor:
         ]
 
     def _picture(self, kind: str) -> None:
-        if SHOTS:
-            name = re.sub(r"\W+", "-", self.page.url.removeprefix(self.origin)).strip("-")[:80]
-            file = Path(SHOTS) / f"{name or 'start'}-{kind}.png"
-            self.page.screenshot(path=file, full_page=True)
+        if self.shots:
+            name = re.sub(r"\W+", "-", template_of(self.page.url)).strip("-") or "start"
+            path = Path(self.shots) / f"{name}-{kind}.png"
+            self.page.screenshot(path=path, full_page=True)
 
     def _note_request(self, request: Request) -> None:
         if not request.url.startswith((f"{self.origin}/", "data:", "blob:")):

@@ -1,14 +1,11 @@
 """Walks through all pages that links lead to, and checks each."""
 
-import re
 from collections.abc import Iterator
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Error
 
-from tests.browser.visiting import Visitor
-
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+from tests.browser.visiting import Visitor, template_of
 
 
 def walk(visitor: Visitor, start: str, *, within: str = "/", limit: int = 60) -> dict[str, str]:
@@ -33,13 +30,6 @@ def walk(visitor: Visitor, start: str, *, within: str = "/", limit: int = 60) ->
         assert len(known) <= limit, f"more than {limit} pages: {sorted(known)}"
     assert not faults, "\n".join(faults)
     return known
-
-
-def template_of(link: str) -> str:
-    """The path of a link with `{id}` for ids, and the names in its query."""
-    parts = urlsplit(link)
-    names = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
-    return _ID.sub("{id}", parts.path) + (f"?{'&'.join(names)}" if names else "")
 
 
 def _leads_on(link: str, within: str) -> bool:
