@@ -1,7 +1,6 @@
 """Shows that the pages of the package keep to their policy, and that everyone can use them."""
 
 import pytest
-from playwright.sync_api import expect
 
 from backstay.testing import ADMIN_EMAIL, PASSWORD, until
 from tests.browser.visiting import Visitor
@@ -24,7 +23,7 @@ def test_pages_are_sound(visitor: Visitor, path: str, status: int) -> None:
 def test_documentation_loads_nothing_from_elsewhere(visitor: Visitor, path: str) -> None:
     """How they look is the affair of Swagger UI and ReDoc."""
     visitor.visit(path)
-    expect(visitor.page.get_by_text("/auth/login").first).to_be_visible()
+    visitor.page.get_by_text("/auth/login").first.wait_for()
     assert [each for each in visitor.noted() if LOGO not in each] == []
 
 
