@@ -25,7 +25,7 @@ SAMPLE = 5
 """Of all others, a module's first test and one in this many run on the second database, too."""
 QUICK = 8
 """A quick run takes one in this many of the tests that start no process, on one database."""
-STARTERS = frozenset({"multiprocessing", "subprocess"})
+STARTERS = frozenset({"multiprocessing", "playwright", "subprocess"})
 """Modules that start processes; a test that imports one is no quick test."""
 SERVERS = frozenset({"postgres", "valkey"})
 """Fixtures that are servers."""

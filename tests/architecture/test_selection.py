@@ -42,7 +42,12 @@ def test_concurrent_tests_are_recognised_by_what_they_use(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("module", "starts"),
-    [("cli/test_serve", True), ("faults/test_channel", True), ("core/test_rates", False)],
+    [
+        ("cli/test_serve", True),
+        ("faults/test_channel", True),
+        ("browser/test_walking", True),
+        ("core/test_rates", False),
+    ],
 )
 def test_tests_that_start_processes_are_recognised_by_their_imports(
     module: str, starts: bool

@@ -34,7 +34,8 @@ table{width:100%;margin-top:16px;border-collapse:collapse}
 th,td{padding:8px 12px 8px 0;text-align:left;border-bottom:1px solid var(--line);
 overflow-wrap:anywhere;vertical-align:top}
 th{font-size:.85rem;color:var(--soft)}
-td.time{white-space:nowrap;font-variant-numeric:tabular-nums}
+td.time{font-variant-numeric:tabular-nums}
+@media (min-width:40rem){td.time{white-space:nowrap}}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:16px 0}
 dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere}
