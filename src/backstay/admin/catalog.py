@@ -132,11 +132,15 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """Everything that the console can show (`reads`) and do (`acts`), by operation id."""
+    """Everything that the console can show (`reads`) and do (`acts`), by operation id.
+
+    ``queries`` are all queries with a route, of which pages of features show those they name.
+    """
 
     reads: Mapping[str, Operation]
     acts: Mapping[str, Operation]
     sections: tuple[Section, ...]
+    queries: Mapping[type[Message[Any]], Operation]
     views: Mapping[type[Message[Any]], AdminView] = field(default_factory=dict)
     _named: dict[str, Section | None] = field(default_factory=dict)
 
@@ -144,11 +148,8 @@ class Catalog:
     def of(cls, routes: Iterable[Route], prefix: str, views: Iterable[AdminView] = ()) -> "Catalog":
         """The catalog of an application whose API is under ``prefix``, arranged by ``views``."""
         arranged: dict[type[Message[Any]], AdminView] = {each.list: each for each in views}
-        found = [
-            Operation(route, route.path_format.removeprefix(prefix))
-            for route in routes
-            if route.path_format.startswith(f"{prefix}/") and _is_usual(route)
-        ]
+        every = [Operation(each, each.path_format.removeprefix(prefix)) for each in routes]
+        found = [each for each in every if each.route.spec.versioned and _is_usual(each.route)]
         reads = {each.id: each for each in found if each.method == "GET"}
         acts = {each.id: each for each in found if each.method != "GET"}
         sections = [
@@ -160,15 +161,12 @@ class Catalog:
             for each in reads.values()
             if each.is_list and not each.parameters
         ]
-        return cls(reads, acts, tuple(sections), arranged)
+        queries = {each.message: each for each in every if each.method == "GET"}
+        return cls(reads, acts, tuple(sections), queries, arranged)
 
     def detail_of(self, listed: Operation) -> Operation | None:
         """The query that shows one row of a list."""
         return self._details.get(listed.id)
-
-    def sending(self, message: type[Message[Any]]) -> Operation | None:
-        """The query whose message this is."""
-        return next((each for each in self.reads.values() if each.message is message), None)
 
     def view_of(self, listed: Operation | None) -> AdminView | None:
         """How its feature arranges a list."""
@@ -302,10 +300,8 @@ def title_in(views: Mapping[type[Message[Any]], AdminView], listed: Operation) -
     return "" if view is None else view.title
 
 
-def _is_usual(route: Any) -> bool:
+def _is_usual(route: Route) -> bool:
     """Whether a route sends its message in the usual way, for signed-in people."""
-    if not isinstance(route, Route):
-        return False
     spec = route.spec
     return (
         spec.endpoint is None

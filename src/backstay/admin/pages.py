@@ -16,11 +16,11 @@ from backstay.core.errors import NotFound
 async def show(visit: Visit) -> Response:
     """The page at a path below `/admin/page/`."""
     declared = visit.parts.pages.get(visit.request.path_params["path"])
-    operation = None if declared is None else visit.catalog.sending(declared.query)
+    operation = None if declared is None else visit.catalog.queries.get(declared.query)
     if declared is None or operation is None:
         raise NotFound("The console has no such page.")
     if not declared.template:
-        return await shown(visit, operation, {})
+        return await shown(visit, operation, {}, declared.title)
     answer = await visit.send(operation, {}, list(visit.given.items()))
     return visit.page(
         declared.template,

@@ -46,7 +46,9 @@ async def show(visit: Visit) -> Response:
     return await shown(visit, *found)
 
 
-async def shown(visit: Visit, operation: Operation, path: Mapping[str, str]) -> Response:
+async def shown(
+    visit: Visit, operation: Operation, path: Mapping[str, str], title: str = ""
+) -> Response:
     """The page of what a query of the API answers."""
     given = {name: value for name, value in visit.given.items() if name not in _OURS}
     if operation.listing is not None:
@@ -57,8 +59,8 @@ async def shown(visit: Visit, operation: Operation, path: Mapping[str, str]) -> 
     answer = await visit.send(operation, path, list(given.items()))
     view = _view_of_items(operation)
     if view is not None:
-        return _collection(visit, operation, path, answer.data["items"], view)
-    return _detail(visit, operation, path, answer)
+        return _collection(visit, operation, path, answer.data["items"], view, title)
+    return _detail(visit, operation, path, answer, title)
 
 
 async def _list(
@@ -120,11 +122,12 @@ def _collection(
     path: Mapping[str, str],
     items: list[dict[str, Any]],
     view: type[View],
+    title: str,
 ) -> Response:
     columns = columns_of(view)
     return visit.page(
         "collection.html",
-        heading=_title(visit, operation),
+        heading=title or _title(visit, operation),
         operation=operation,
         headings=[each.label for each in columns],
         rows=_rows(visit, operation, None, path, items, columns),
@@ -166,7 +169,7 @@ def _rows(
 
 
 def _detail(
-    visit: Visit, operation: Operation, path: Mapping[str, str], answer: Answer
+    visit: Visit, operation: Operation, path: Mapping[str, str], answer: Answer, title: str
 ) -> Response:
     data = answer.data if isinstance(answer.data, dict) else {"answer": answer.data}
     view = operation.message.result_type()
@@ -175,7 +178,7 @@ def _detail(
     acts = _acts(visit, operation, path, data)
     return visit.page(
         "detail.html",
-        heading=label_in(data) or _title(visit, operation),
+        heading=title or label_in(data) or _title(visit, operation),
         operation=operation,
         facts=[_fact(visit, each, value, kinds.get(each)) for each, value in data.items()],
         tables=_tables(visit, data),
@@ -193,6 +196,9 @@ def _fact(visit: Visit, name: str, value: Any, column: Column | None) -> dict[st
     is_text = isinstance(value, str) and ("\n" in value or len(value) > 120)
     shown = Markup("<pre>{}</pre>").format(value) if is_text else None
     is_table = isinstance(value, list) and value and isinstance(value[0], dict)
+    if isinstance(value, dict) and not any(isinstance(e, (dict, list)) for e in value.values()):
+        parts = [Markup("<code>%s</code> %s") % (key, cell(each)) for key, each in value.items()]
+        shown = Markup("<br>").join(parts) if parts else None
     return {
         "name": name,
         "label": column.label if column else name,

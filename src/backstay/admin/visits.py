@@ -64,7 +64,7 @@ class Visit:
             "here": self.request.scope["path"],
             "csrf": token,
             "who": self.principal.profile,
-            "is_impersonated": getattr(self.principal, "actor_id", None) is not None,
+            "is_impersonated": self.principal.actor_id is not None,
             "menu": self._menu() if self.session else (),
             "done": None,
             "problem": None,

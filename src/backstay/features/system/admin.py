@@ -1,8 +1,30 @@
-"""How the console shows the audit trail."""
+"""The pages of operators in the console, and how it shows jobs, backups and the audit trail."""
 
-from backstay import AdminView
+from backstay import AdminPage, AdminView
+from backstay.features.system.commands.jobs import CancelJob, RetryJob
 from backstay.features.system.queries.activity import ListActivity
+from backstay.features.system.queries.backups import ListBackups
+from backstay.features.system.queries.bulk import ListBulk
+from backstay.features.system.queries.jobs import ListJobs, ListQueues, ListSchedule
+from backstay.features.system.queries.minutes import ListMetricMinutes
+from backstay.features.system.queries.probes import GetHealth
+from backstay.features.system.queries.settings import ListSettings
 
+DASHBOARD = AdminPage(
+    path="dashboard", title="Dashboard", query=ListMetricMinutes, template="dashboard.html"
+)
+HEALTH = AdminPage(path="health", title="Health", query=GetHealth)
+QUEUES = AdminPage(path="queues", title="Queues", query=ListQueues)
+SCHEDULE = AdminPage(path="schedule", title="Schedule", query=ListSchedule)
+BULK = AdminPage(path="bulk", title="Bulk actions", query=ListBulk)
+SETTINGS = AdminPage(path="settings", title="Settings", query=ListSettings)
+
+JOBS = AdminView(
+    list=ListJobs,
+    columns=("name", "state", "created_at", "due_at", "queue", "attempts", "error_code"),
+    actions=(RetryJob, CancelJob),
+)
+BACKUPS = AdminView(list=ListBackups)
 ACTIVITY = AdminView(
     list=ListActivity,
     title="Audit trail",

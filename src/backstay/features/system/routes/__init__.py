@@ -1,4 +1,4 @@
-"""The routes of probes, metrics, the audit trail, operators and bulk actions, and the start page."""
+"""The routes of probes, metrics, the audit trail, operators, bulk actions, and the start page."""
 
 from backstay.features.system.routes.bulk import bulk_routes
 from backstay.features.system.routes.operations import operation_routes
