@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from math import ceil, floor, log10
+from math import floor, log10
 from typing import Any
 
 from markupsafe import Markup
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 720, 180, 56, 22
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 190, 56, 10, 22
 SPAN = timedelta(hours=24)
 _LINES = 4
 _TICKS = 6
@@ -65,7 +65,7 @@ def _place(start: datetime, minute: str) -> float:
 
 
 def _height(value: float, top: float) -> float:
-    return (HEIGHT - BOTTOM) * (1 - value / top) if top else HEIGHT - BOTTOM
+    return TOP + (HEIGHT - BOTTOM - TOP) * (1 - value / top)
 
 
 def _line(points: Sequence[tuple[float, float]], top: float, series: Series) -> Markup:
@@ -120,4 +120,4 @@ def _amount(value: float, unit: str) -> str:
         return duration(value)
     if value >= 10_000:
         return f"{value / 1000:.3g}k{unit}"
-    return f"{ceil(value) if value == ceil(value) else round(value, 1)}{unit}"
+    return f"{value:.3g}{unit}"

@@ -11,11 +11,11 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from backstay.admin import acting, bulk, exporting, pages, picking, proving, showing, sign_in
-from backstay.admin.catalog import Catalog
+from backstay.admin.catalog import Catalog, may_send
 from backstay.admin.cookies import Cookies
 from backstay.admin.rendering import asset_response, environment
 from backstay.admin.tables import BASE
-from backstay.admin.visits import Handler, Parts, Visit
+from backstay.admin.visits import HOME, Handler, Parts, Visit
 from backstay.core.addresses import normal_origin
 from backstay.core.console import AdminPage, AdminView, arrangements_of
 from backstay.core.errors import AppError, Forbidden, NotFound, Unauthenticated
@@ -185,7 +185,10 @@ def _refusal(request: Request, error: Exception) -> AppError:
 
 
 async def home(visit: Visit) -> Response:
-    """What there is to see."""
+    """The first page: that of a feature, if the reader may see it, else what there is to see."""
+    first = visit.parts.pages.get(HOME)
+    if first is not None and may_send(visit.principal, first.query):
+        return await pages.show_page(visit, HOME)
     return visit.page("home.html")
 
 

@@ -35,7 +35,7 @@ def _cell(
     about = {PATH + name: value for name, value in ids.items()}
     if role["is_superuser"] or grant is None:
         href = "" if role["is_superuser"] else _form("grant_permission", ids, offered)
-        return {"is_all": role["is_superuser"], "scope": "", "href": href}
+        return {"is_all": role["is_superuser"], "scope": "", "href": href, "rules": []}
     return {
         "is_all": False,
         "scope": grant["scope"],

@@ -15,7 +15,16 @@ from backstay.core.errors import NotFound
 
 async def show(visit: Visit) -> Response:
     """The page at a path below `/admin/page/`."""
-    declared = visit.parts.pages.get(visit.request.path_params["path"])
+    return await show_page(visit, visit.request.path_params["path"])
+
+
+async def show_page(visit: Visit, path: str) -> Response:
+    """The page that a feature declares for a path.
+
+    Raises:
+        NotFound: none does.
+    """
+    declared = visit.parts.pages.get(path)
     operation = None if declared is None else visit.catalog.queries.get(declared.query)
     if declared is None or operation is None:
         raise NotFound("The console has no such page.")

@@ -180,7 +180,11 @@ def _detail(
         "detail.html",
         heading=title or label_in(data) or _title(visit, operation),
         operation=operation,
-        facts=[_fact(visit, each, value, kinds.get(each)) for each, value in data.items()],
+        facts=[
+            _fact(visit, each, value, kinds.get(each))
+            for each, value in data.items()
+            if not _is_table(value)
+        ],
         tables=_tables(visit, data),
         is_live=data.get("state") in _GOING or data.get("is_done") is False,
         acts=[each for each in acts if each["is_near"]],
@@ -195,23 +199,24 @@ def _fact(visit: Visit, name: str, value: Any, column: Column | None) -> dict[st
     kind = column.kind if column else ""
     is_text = isinstance(value, str) and ("\n" in value or len(value) > 120)
     shown = Markup("<pre>{}</pre>").format(value) if is_text else None
-    is_table = isinstance(value, list) and value and isinstance(value[0], dict)
     if isinstance(value, dict) and not any(isinstance(e, (dict, list)) for e in value.values()):
         parts = [Markup("<code>%s</code> %s") % (key, cell(each)) for key, each in value.items()]
         shown = Markup("<br>").join(parts) if parts else None
     return {
-        "name": name,
         "label": column.label if column else name,
         "value": shown or cell(value, kind, visit.catalog, name, is_whole=True),
-        "is_table": is_table,
     }
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def _tables(visit: Visit, data: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The lists of objects inside an object."""
     found = []
     for name, value in data.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
+        if _is_table(value):
             names = list(dict.fromkeys(each for row in value for each in row))
             rows = [[cell(row.get(n), "", visit.catalog, n) for n in names] for row in value]
             found.append({"name": name, "headings": names, "rows": rows})

@@ -96,7 +96,7 @@ def cell(
 
     Of an id a table shows the end only, unless ``is_whole``.
     """
-    if value is None or value == "" or isinstance(value, bool):
+    if value in (None, "", [], {}) or isinstance(value, bool):
         return (_YES if value else _NO) if isinstance(value, bool) else _NOTHING
     if isinstance(value, (dict, list)):
         is_plain = isinstance(value, list) and not any(isinstance(e, (dict, list)) for e in value)

@@ -18,6 +18,8 @@ from backstay.core.console import AdminPage
 from backstay.core.errors import AppError
 from backstay.core.principal import STRANGER, Principal
 
+HOME = "dashboard"
+"""The page of a feature with this path is the first one of the console."""
 FRESH = "fresh_proof_required"
 """The code of a refusal of who has not proven who they are of late (RFC 9470)."""
 
@@ -126,9 +128,9 @@ class Visit:
 
     def _menu(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """The navigation: groups of titles and addresses that the principal may open."""
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for each in self.parts.pages.values():
-            if may_send(self.principal, each.query):
+        groups: dict[str, list[tuple[str, str]]] = {"": [("Overview", BASE)]}
+        for each in sorted(self.parts.pages.values(), key=lambda each: each.title):
+            if may_send(self.principal, each.query) and each.path != HOME:
                 groups.setdefault("", []).append((each.title, f"{BASE}/page/{each.path}"))
         for section in self.catalog.sections:
             arranged = self.catalog.view_of(section.operation)

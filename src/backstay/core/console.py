@@ -3,6 +3,7 @@
 Without a word of it everything of a feature is in the console; this only arranges it.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -61,10 +62,10 @@ class AdminPage:
 def arrangements_of(features: Sequence[Feature]) -> Iterator[AdminView | AdminPage]:
     """What the modules `admin` of features declare."""
     for feature in features:
-        name = f"{feature.package}.admin"
-        if feature.package is None or not hasattr(import_module(feature.package), "__path__"):
-            continue
-        if find_spec(name) is not None:
-            for value in vars(import_module(name)).values():
-                if isinstance(value, AdminView | AdminPage) and value.place.module == name:
+        package = feature.package or feature.place.module
+        if hasattr(sys.modules.get(package), "__path__") and find_spec(f"{package}.admin"):
+            module = import_module(f"{package}.admin")
+            for value in vars(module).values():
+                is_said = isinstance(value, AdminView | AdminPage)
+                if is_said and value.place.module == module.__name__:
                     yield value
