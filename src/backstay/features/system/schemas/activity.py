@@ -15,9 +15,9 @@ class ActivityEntry(View):
     """What somebody asked for and what became of it.
 
     `actor` says who sent `message`, `user_id` whom it is about: a stranger who signs in names an
-    account. `targets` are the ids that it names or made; `id` among them is the object whose history
-    it belongs to. `fields` are the names of what was sent, never the values. `operator` is the person
-    at the command line who sent it as that user, or as the application.
+    account. `targets` are the ids that it names or made; `id` among them is that of the object
+    whose history it belongs to. `fields` are the names of what was sent, never the values.
+    `operator` is the person at the command line who sent it as that user, or as the application.
     """
 
     id: UUID
