@@ -30,7 +30,7 @@ NEW_TIER = (
 def test_a_backup_is_restored_and_compared_before_it_counts(place: Place) -> None:
     manifest = place.proven()
     assert manifest.tables["users"].rows == 1
-    assert manifest.source.revisions == ("platform_0016",)
+    assert manifest.source.revisions == ("platform_0019",)
     assert manifest.encrypted_to is None
     assert manifest.proof is not None
     assert "every table" in manifest.proof.how

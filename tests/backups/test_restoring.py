@@ -126,7 +126,7 @@ def test_an_older_backup_is_brought_to_this_version(on_file: Place) -> None:
     asyncio.run(migrate.downgrade(EngineOptions.of(on_file.settings), "platform_0011", True))
     on_file.proven()
     on_file.restore()
-    assert on_file.run("SELECT version_num FROM alembic_version") == [("platform_0016",)]
+    assert on_file.run("SELECT version_num FROM alembic_version") == [("platform_0019",)]
     assert on_file.run("SELECT count(*) FROM backups") == [(0,)]
 
 
