@@ -5,7 +5,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, bindparam, case, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from backstay.core.bus import handles
 from backstay.core.errors import NotFound
@@ -29,7 +39,7 @@ from backstay.features.system.schemas.jobs import (
     ScheduleList,
 )
 from backstay.jobs.statements import NOW
-from backstay.jobs.tables import DEAD, QUEUED, RUNNING, TASKS, UNFINISHED, Job
+from backstay.jobs.tables import DEAD, FREE, IN_SEQUENCE, QUEUED, RUNNING, TASKS, UNFINISHED, Job
 
 LIST = PermissionSpec("jobs", "list", description="See jobs of every kind, queues and schedules")
 READ = PermissionSpec("jobs", "read", description="Read a job, without the texts it is about")
@@ -107,14 +117,16 @@ class ListQueues(Query[QueueList]):
     permission = LIST
 
 
-MOST_COUNTED = 100_000
-_waiting = (
-    select(Job.queue, Job.due_at)
-    .where(UNFINISHED, QUEUED)
-    .order_by(Job.due_at, Job.position)
-    .limit(bindparam("most", type_=Integer))
-    .subquery()
-)
+MOST_COUNTED = 10_000
+
+
+def _first(which: ColumnElement[bool]) -> Select[Any]:
+    """The jobs of a kind that are due first, each kind by its index, as they are claimed."""
+    found = select(Job.queue, Job.due_at).where(QUEUED, which).order_by(Job.due_at, Job.position)
+    return select(found.limit(bindparam("most", type_=Integer)).subquery())
+
+
+_waiting = union_all(*map(_first, (TASKS, FREE, IN_SEQUENCE))).subquery()
 _is_due = case((_waiting.c.due_at <= NOW, 1), else_=0)
 _due_at = case((_waiting.c.due_at <= NOW, _waiting.c.due_at))
 _WAITING = select(

@@ -101,9 +101,9 @@ class QueueView(View):
 class QueueList(View):
     """The queues, by name, also those that are empty.
 
-    Of the jobs that wait, the 100,000 that are due first are counted, and as many of those that
-    failed. `more_waiting` and `more_failed` say that there are others, so that the counts are what
-    there is at least.
+    Of the jobs that wait, the 10,000 that are due first are counted: of the tasks, of the jobs in
+    sequences and of all others; and 10,000 of those that failed. `more_waiting` and `more_failed`
+    say that there may be others, so that the counts are what there is at least.
     """
 
     items: tuple[QueueView, ...]
