@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from secrets import token_urlsafe
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from starlette.responses import Response
 
@@ -12,9 +13,10 @@ from backstay.admin.catalog import Operation
 from backstay.admin.forms import Input
 from backstay.admin.sending import Answer
 from backstay.admin.tables import BASE
-from backstay.admin.visits import FRESH, Visit
-from backstay.core.errors import AppError, NotFound
+from backstay.admin.visits import Visit
+from backstay.core.errors import AppError, FreshProofRequired, NotFound
 from backstay.core.masking import tells_secret
+from backstay.features.auth.commands.impersonation import Impersonate
 
 _STALE = 412
 
@@ -22,6 +24,8 @@ _STALE = 412
 async def show(visit: Visit) -> Response:
     """An empty form; one that changes something shows what is there."""
     act = _act_of(visit)
+    if visit.lacks_proof(act):
+        return visit.to_fresh()
     inputs, etag = _inputs(visit, act), ""
     if act.method in {"PATCH", "PUT"} and (current := await _current(visit, act)) is not None:
         inputs, etag = forms.filled(inputs, current.data), current.etag or ""
@@ -37,13 +41,22 @@ async def send(visit: Visit) -> Response:
     try:
         filled = forms.read(act, inputs, visit.form)
         answer = await visit.send(act, filled.path, filled.query, filled.body, etag=etag, key=key)
+    except FreshProofRequired:
+        return visit.to_fresh()
     except AppError as error:
-        if error.code == FRESH:
-            return visit.to_fresh()
         if error.status not in {400, 403, 404, 409, _STALE, 422, 429, 503}:
             raise
         return await _refused(visit, act, inputs, error)
+    if act.message is Impersonate:
+        return _as_somebody_else(visit, answer, filled.path["id"])
     return _after(visit, act, filled.path, answer)
+
+
+def _as_somebody_else(visit: Visit, answer: Answer, user_id: str) -> Response:
+    """Go on in the session of an impersonation, which every page then says."""
+    response = visit.redirect("")
+    visit.parts.cookies.start(response, UUID(answer.data["session_id"]), UUID(user_id))
+    return response
 
 
 async def _refused(

@@ -2,8 +2,8 @@
 
 from starlette.responses import Response
 
-from backstay.admin.visits import FRESH, Visit
-from backstay.core.errors import AppError, Invalid, NotFound
+from backstay.admin.visits import Visit
+from backstay.core.errors import FreshProofRequired, Invalid, NotFound
 
 
 async def start(visit: Visit) -> Response:
@@ -17,8 +17,6 @@ async def start(visit: Visit) -> Response:
     key = visit.form.get("key", "")
     try:
         answer = await visit.send(operation, {}, [], body, key=key)
-    except AppError as error:
-        if error.code == FRESH:
-            return visit.to_fresh()
-        raise
+    except FreshProofRequired:
+        return visit.to_fresh(visit.form.get("from", ""))
     return visit.redirect(f"/data{operation.path}/{answer.data['id']}")

@@ -54,6 +54,7 @@ def console_of(
     catalog = Catalog.of(routes, f"{settings.app.root_path}/v1", views)
     parts = Parts(
         settings.app.title,
+        clock,
         catalog,
         cookies,
         settings.app.public_origin,

@@ -23,7 +23,7 @@ async def prove(visit: Visit) -> Response:
     try:
         await visit.send(operation, {}, [], {"password": visit.form.get("password", "")})
     except AppError as error:
-        if error.status not in {401, 422}:
+        if error.status not in {401, 403, 422}:
             raise
         return visit.page(
             "fresh.html", status=error.status, next=target, problem="This is not your password."

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from jinja2 import Environment
 from starlette.requests import Request
@@ -15,13 +15,14 @@ from backstay.admin.rendering import page
 from backstay.admin.sending import Answer, Call, Pairs
 from backstay.admin.tables import BASE
 from backstay.core.console import AdminPage
-from backstay.core.errors import AppError
+from backstay.core.errors import AppError, FreshProofRequired
+from backstay.core.ports import Clock
 from backstay.core.principal import STRANGER, Principal
+from backstay.core.proof import check_proof
+from backstay.web.state import sender_of
 
 HOME = "dashboard"
 """The page of a feature with this path is the first one of the console."""
-FRESH = "fresh_proof_required"
-"""The code of a refusal of who has not proven who they are of late (RFC 9470)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Parts:
     """What all requests to the console share; ``pages`` are those of features, by their paths."""
 
     title: str
+    clock: Clock
     catalog: Catalog
     cookies: Cookies
     public_origin: str
@@ -64,6 +66,7 @@ class Visit:
         shared = {
             "title": self.parts.title,
             "here": self.request.scope["path"],
+            "address": self._address,
             "csrf": token,
             "who": self.principal.profile,
             "is_impersonated": self.principal.actor_id is not None,
@@ -102,6 +105,15 @@ class Visit:
         """Whether to offer it."""
         return may_send(self.principal, operation.message)
 
+    def lacks_proof(self, operation: Operation) -> bool:
+        """Whether the password is asked for again before the operation may be sent."""
+        try:
+            origin = sender_of(self.request).origin
+            check_proof(operation.message, self.principal, origin, self.parts.clock())
+        except FreshProofRequired:
+            return True
+        return False
+
     def offered(self, operation_id: str) -> Operation | None:
         """The operation of an id, if it is there and to be offered."""
         found = self.catalog.acts.get(operation_id) or self.catalog.reads.get(operation_id)
@@ -119,12 +131,15 @@ class Visit:
         told = f"?{urlencode(query)}" if query else ""
         return RedirectResponse(f"{BASE}{path}{told}", 303)
 
-    def to_fresh(self) -> Response:
-        """Ask for the password again, and come back to this page."""
-        target = self.request.scope["path"].removeprefix(BASE)
-        if query := self.request.url.query:
-            target += f"?{query}"
-        return RedirectResponse(f"{BASE}/fresh?next={quote(target)}", 303)
+    def to_fresh(self, target: str = "") -> Response:
+        """Ask for the password again, and come back to this page or the one at ``target``."""
+        return self.redirect("/fresh", next=(target or self._address).removeprefix(BASE))
+
+    @property
+    def _address(self) -> str:
+        """The path and the query of this page."""
+        query = self.request.url.query
+        return self.request.scope["path"] + (f"?{query}" if query else "")
 
     def _menu(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """The navigation: groups of titles and addresses that the principal may open."""

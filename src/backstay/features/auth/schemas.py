@@ -174,6 +174,7 @@ class SessionOfUser(View):
     last_used_at: InSteps
     expires_at: datetime
     shared_at: datetime | None
+    impersonated_by: UUID | None
 
 
 class SessionExport(View):

@@ -121,7 +121,7 @@ class ListLiveSessions(ListQuery[SessionOfUser]):
     )
 
 
-_DEVICE = {"device": Session.user_agent}
+_DEVICE = {"device": Session.user_agent, "impersonated_by": Session.actor_id}
 _ANYBODY = and_(*LIVE, may_sign_in(Session.user_id, Session.epoch))
 ALL_SESSIONS = Listing(ListLiveSessions, Session, SessionOfUser, where=_ANYBODY, columns=_DEVICE)
 SESSIONS_UP_TO = Listing(
@@ -150,9 +150,8 @@ class ExportSessions(PersonalData):
     permission = SYSTEM_ONLY
 
 
-_SHOWN = {"device": Session.user_agent, "impersonated_by": Session.actor_id}
 _EXPORT = (
-    select(*columns_of(SessionExport, Session, _SHOWN))
+    select(*columns_of(SessionExport, Session, _DEVICE))
     .where(Session.user_id == bindparam("user_id"))
     .order_by(Session.id)
 )

@@ -10,13 +10,15 @@ from sqlalchemy import case, true, update
 
 from backstay.core.bus import handles
 from backstay.core.clock import new_id
-from backstay.core.context import Sender
+from backstay.core.context import Origin, Sender
 from backstay.core.errors import Conflict, FieldError, Invalid, RateLimited
 from backstay.core.feature import Feature, Operation
 from backstay.core.jobs import JobState
 from backstay.core.messages import Command, FromPath
 from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Source
+from backstay.core.ports import Clock
 from backstay.core.principal import Principal
+from backstay.core.proof import check_proof
 from backstay.core.validation import MOST_FAULTS, Fields, validated
 from backstay.db.session import Transaction
 from backstay.features.system.queries.bulk import OF_BULK, GetBulk, operations_of, parameters_of
@@ -63,9 +65,15 @@ class StartBulk(Command[BulkStarted]):
 
 @handles(StartBulk)
 async def start_bulk(
-    command: StartBulk, rows: BulkRows, features: tuple[Feature, ...]
+    command: StartBulk,
+    rows: BulkRows,
+    features: tuple[Feature, ...],
+    principal: Principal,
+    origin: Origin,
+    clock: Clock,
 ) -> BulkStarted:
     message = _command_of(command.operation, features, rows)
+    check_proof(message, principal, origin, clock())  # now: a job is not asked
     made = _made(message, command)
     await rows.check(list(made.values()))
     bulk_id = new_id()
@@ -104,8 +112,6 @@ def _fault(operation: Operation, rows: BulkRows) -> str | None:
         return "Its requests are handled in a way of their own"
     if not message.replayable:
         return "Its answer may not be stored"
-    if getattr(message, "fresh", None) is not None:
-        return "It needs a fresh proof of who you are"  # which no job can have
     return rows.fault(message)
 
 
