@@ -249,7 +249,7 @@ class Catalog:
         lists = [each for each in self.reads.values() if each.is_list]
         found = {
             listed.id: each
-            for listed in lists
+            for listed in self.reads.values()
             for each in self.reads.values()
             if each.template == f"{listed.template}/{{}}" and not each.is_list
         }

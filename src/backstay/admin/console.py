@@ -20,7 +20,7 @@ from backstay.core.addresses import normal_origin
 from backstay.core.console import AdminPage, AdminView, arrangements_of
 from backstay.core.errors import AppError, Forbidden, NotFound, Unauthenticated
 from backstay.core.feature import Feature
-from backstay.core.ports import Clock
+from backstay.core.ports import AccessTokens, Clock
 from backstay.core.principal import STRANGER, Principal
 from backstay.settings import Environment, Settings
 from backstay.web.dispatch import Route
@@ -38,6 +38,7 @@ def console_of(
     settings: Settings,
     key: bytes,
     clock: Clock,
+    tokens: AccessTokens,
     templates: Path | None = None,
 ) -> "Console":
     """The console of an application with these routes.
@@ -55,6 +56,7 @@ def console_of(
     parts = Parts(
         settings.app.title,
         clock,
+        tokens,
         catalog,
         cookies,
         settings.app.public_origin,

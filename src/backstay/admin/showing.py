@@ -30,6 +30,7 @@ from backstay.core.errors import AppError, Invalid, NotFound, Unavailable
 from backstay.core.listing import ListQuery
 from backstay.core.messages import View, argument_of
 
+_PROGRESS = Markup('<progress max="%s" value="%s" aria-label="%s"></progress> %s')
 _GOING = {"queued", "running"}
 PAGE = "25"
 """Rows of a page, unless the address says otherwise."""
@@ -113,6 +114,7 @@ def _bulk(visit: Visit, detail: Operation | None) -> list[Operation]:
         each
         for each in visit.catalog.acts_on(detail)
         if len(each.parameters) == 1 and not each.required and visit.may(each)
+        if each.method in {"POST", "DELETE"}  # the others change what a form says
     ]
 
 
@@ -130,7 +132,7 @@ def _collection(
         heading=title or _title(visit, operation),
         operation=operation,
         headings=[each.label for each in columns],
-        rows=_rows(visit, operation, None, path, items, columns),
+        rows=_rows(visit, operation, visit.catalog.detail_of(operation), path, items, columns),
         acts=_acts(visit, operation, path),
         above=_above(visit, operation, path),
         done=_done(visit),
@@ -172,6 +174,8 @@ def _detail(
     visit: Visit, operation: Operation, path: Mapping[str, str], answer: Answer, title: str
 ) -> Response:
     data = answer.data if isinstance(answer.data, dict) else {"answer": answer.data}
+    if data.get("rows") and "done" in data:
+        data |= {"progress": 100 * data["done"] // data["rows"]}
     view = operation.message.result_type()
     is_view = isinstance(view, type) and issubclass(view, View)
     kinds = {each.name: each for each in fields_in(view)} if is_view else {}
@@ -186,7 +190,7 @@ def _detail(
             if not _is_table(value)
         ],
         tables=_tables(visit, data),
-        is_live=data.get("state") in _GOING or data.get("is_done") is False,
+        is_live=data.get("state") in _GOING or data.get("is_over") is False,
         acts=[each for each in acts if each["is_near"]],
         further=[each for each in acts if not each["is_near"]],
         relations=_relations(visit, operation, path, data),
@@ -202,6 +206,8 @@ def _fact(visit: Visit, name: str, value: Any, column: Column | None) -> dict[st
     if isinstance(value, dict) and not any(isinstance(e, (dict, list)) for e in value.values()):
         parts = [Markup("<code>%s</code> %s") % (key, cell(each)) for key, each in value.items()]
         shown = Markup("<br>").join(parts) if parts else None
+    if name == "progress" and isinstance(value, int):
+        shown = _PROGRESS % (100, value, name, f"{value} %")
     return {
         "label": column.label if column else name,
         "value": shown or cell(value, kind, visit.catalog, name, is_whole=True),

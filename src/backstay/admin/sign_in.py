@@ -1,7 +1,6 @@
 """The console's own sign-in: a sequence of steps, each of which may ask for the next one."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ from backstay.core.messages import Message
 from backstay.core.principal import STRANGER
 from backstay.core.validation import validated
 from backstay.features.auth.commands.sign_in import Login
-from backstay.features.auth.commands.sign_out import EndSession
+from backstay.features.auth.commands.sign_out import Logout
 from backstay.features.auth.routes import LOGIN
 from backstay.features.auth.schemas import TokenAnswer
 from backstay.web.state import edge_of, sender_of
@@ -78,11 +77,11 @@ async def sign_out(visit: Visit) -> Response:
 
 
 async def _end(visit: Visit) -> None:
-    if visit.session is None:
-        return
-    visit.request.scope["backstay.principal"] = visit.principal
-    with suppress(NotFound):
-        await sender_of(visit.request)(EndSession(id=visit.session.session_id))
+    """End the session, also that of somebody who acts as another, as its access token could."""
+    session = visit.session
+    if session is not None:
+        token = visit.parts.tokens.issue(session.user_id, session.session_id)
+        await sender_of(visit.request)(Logout(tokens=(token,)))
 
 
 def _page(visit: Visit, name: str, error: AppError | None = None) -> Response:

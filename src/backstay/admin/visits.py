@@ -16,7 +16,7 @@ from backstay.admin.sending import Answer, Call, Pairs
 from backstay.admin.tables import BASE
 from backstay.core.console import AdminPage
 from backstay.core.errors import AppError, FreshProofRequired
-from backstay.core.ports import Clock
+from backstay.core.ports import AccessTokens, Clock
 from backstay.core.principal import STRANGER, Principal
 from backstay.core.proof import check_proof
 from backstay.web.state import sender_of
@@ -31,6 +31,7 @@ class Parts:
 
     title: str
     clock: Clock
+    tokens: AccessTokens
     catalog: Catalog
     cookies: Cookies
     public_origin: str
@@ -138,8 +139,8 @@ class Visit:
     @property
     def _address(self) -> str:
         """The path and the query of this page."""
-        query = self.request.url.query
-        return self.request.scope["path"] + (f"?{query}" if query else "")
+        path, query = self.request.url.path, self.request.url.query
+        return f"{path}?{query}" if query else path
 
     def _menu(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """The navigation: groups of titles and addresses that the principal may open."""

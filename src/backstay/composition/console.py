@@ -72,8 +72,8 @@ def install(app: FastAPI, backstay: Backstay, rows: Sequence[Row]) -> None:
     def make() -> ASGIApp:
         from backstay.admin.console import console_of
 
-        parts = backstay.features, backstay.settings, backstay.key, backstay.clock
-        return console_of(rows, *parts, backstay.templates)
+        b = backstay
+        return console_of(rows, b.features, b.settings, b.key, b.clock, b.tokens, b.templates)
 
     console = _Console(make)
     app.router.routes += [
