@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 import pytest
 from fastapi import FastAPI
 
-from backstay.admin.catalog import Catalog, Operation
+from backstay.admin.catalog import Catalog
 from backstay.admin.forms import PATH, inputs_of, read
+from backstay.admin.operations import Operation
 from backstay.composition import Backstay
 from backstay.core.permissions import Scope
 from backstay.core.principal import Principal

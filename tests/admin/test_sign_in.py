@@ -137,7 +137,7 @@ async def test_an_idle_session_is_over(console: Open, clock: FrozenClock) -> Non
     assert (await visitor.get("")).status_code == 303
 
 
-async def test_what_a_script_asks_for_does_not_keep_a_session_alive(
+async def test_what_a_script_asks_for_prolongs_no_session(
     console: Open, clock: FrozenClock
 ) -> None:
     visitor = await console()

@@ -68,9 +68,7 @@ async def test_nothing_of_it_is_loaded_before_somebody_asks(
     subprocess.run(arguments, check=True, capture_output=True)  # noqa: ASYNC221
 
 
-async def test_a_port_of_its_own_has_the_console_and_nothing_else(
-    seeded_url: str, tmp_path: Path
-) -> None:
+async def test_a_port_of_its_own_has_the_console_only(seeded_url: str, tmp_path: Path) -> None:
     port = free_port()
     moved = settings_with(seeded_url, tmp_path, ADMIN_CONSOLE_PORT=str(port))
     app: FastAPI = create_app(moved)

@@ -19,15 +19,18 @@ from backstay.web.request import JSON
 from backstay.web.route_spec import RouteSpec
 from tests.web.described import resolved
 
-DOCUMENTATION = {"/docs", "/redoc", "/openapi.json", "/docs/assets/{name}"}
+NOT_OF_THE_API = {
+    *("/docs", "/redoc", "/openapi.json", "/docs/assets/{name}"),
+    *("/admin", "/admin/{path:path}"),
+}
 UNLIMITED = {"/livez", "/readyz", "/metrics"}
 ANY_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
 def routes_of(app: FastAPI) -> list[RouteContext]:
-    """Every route but the documentation's, those of included routers among them."""
-    return [each for each in iter_route_contexts(app.routes) if each.path not in DOCUMENTATION]
+    """Every route of the API, those of included routers among them."""
+    return [each for each in iter_route_contexts(app.routes) if each.path not in NOT_OF_THE_API]
 
 
 def route_faults(app: FastAPI) -> list[str]:

@@ -28,7 +28,7 @@ FROM: dict[str, str] = vars(backstay)["_FROM"]
 _GROUPS = {
     "The application": ("backstay.application", "backstay.composition", "backstay.features",
                         "backstay.core.feature", "backstay.settings", "backstay.limits.classes",
-                        "backstay.web.routes", "backstay.core.rates",
+                        "backstay.web.routes", "backstay.core.rates", "backstay.core.console",
                         "backstay.web.callers", "backstay.web.pages"),
     "Messages and handlers": ("backstay.core.bus", "backstay.core.messages",
                               "backstay.core.permissions", "backstay.core.principal",

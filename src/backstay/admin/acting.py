@@ -9,8 +9,8 @@ from uuid import UUID
 from starlette.responses import Response
 
 from backstay.admin import forms
-from backstay.admin.catalog import Operation
 from backstay.admin.forms import Input
+from backstay.admin.operations import Operation
 from backstay.admin.sending import Answer
 from backstay.admin.tables import BASE
 from backstay.admin.visits import Visit

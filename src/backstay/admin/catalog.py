@@ -7,108 +7,14 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+from backstay.admin.operations import PARAMETER, Operation, words
 from backstay.core.console import AdminView
-from backstay.core.introspection import fields_of
-from backstay.core.listing import ListQuery
-from backstay.core.messages import Message, View, argument_of
-from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec, Source
-from backstay.core.principal import Principal
+from backstay.core.messages import Message
+from backstay.core.permissions import PUBLIC
 from backstay.web.dispatch import Route
 
-_PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
 _ACCOUNTS = frozenset({"owner_id", "actor_id", "created_by", "updated_by"})
 """Fields that name an account, besides ``user_id``."""
-
-
-def may_send(principal: Principal, message: type[Message[Any]]) -> bool:
-    """Whether a principal holds what a message asks for; its rules may still refuse it."""
-    policy = message.permission
-    if isinstance(policy, PermissionSpec):
-        return principal.grant(policy.key) is not None
-    return policy is not SYSTEM_ONLY
-
-
-def words(name: str) -> str:
-    """A name in code as people write it: ``rate-limits`` and ``RateLimits`` are `Rate limits`."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    text = re.sub(r"[\s_-]+", " ", spaced).strip().lower()
-    return text[:1].upper() + text[1:]
-
-
-@dataclass(frozen=True, eq=False)
-class Operation:
-    """A row of a route table, as far as the console needs it; ``path`` is without the prefix."""
-
-    route: Route
-    path: str
-
-    @cached_property
-    def message(self) -> type[Message[Any]]:
-        """The message that it sends."""
-        return self.route.spec.message
-
-    @cached_property
-    def id(self) -> str:
-        """Its operation id."""
-        return self.route.spec.operation_id
-
-    @cached_property
-    def method(self) -> str:
-        """The HTTP method of the API's route."""
-        return self.route.spec.method
-
-    @cached_property
-    def title(self) -> str:
-        """What a button says."""
-        return words(self.message.__name__)
-
-    @cached_property
-    def about(self) -> str:
-        """The description of the message."""
-        return " ".join((self.message.__doc__ or "").split())
-
-    @cached_property
-    def parameters(self) -> tuple[str, ...]:
-        """The parameters of the path."""
-        return tuple(_PARAMETER.findall(self.path))
-
-    @cached_property
-    def template(self) -> str:
-        """The path with every parameter as ``{}``."""
-        return _PARAMETER.sub("{}", self.path)
-
-    @cached_property
-    def listing(self) -> type[ListQuery[Any]] | None:
-        """The message as one of a list with pages and filters, which it may not be."""
-        return self.message if issubclass(self.message, ListQuery) else None
-
-    @property
-    def is_list(self) -> bool:
-        """Whether it is a list with pages and filters."""
-        return self.listing is not None
-
-    @cached_property
-    def view(self) -> type[View] | None:
-        """The view of each row of a list."""
-        return argument_of(self.message, ListQuery) if self.is_list else None
-
-    @cached_property
-    def filters(self) -> tuple[str, ...]:
-        """The filters of a list."""
-        return () if self.listing is None else tuple(self.listing.filters())
-
-    @cached_property
-    def required(self) -> tuple[str, ...]:
-        """The fields of query and body without which it cannot be sent."""
-        return tuple(
-            each.name
-            for each in fields_of(self.message)
-            if each.required and each.source is not Source.PATH and "." not in each.name
-        )
-
-    def filled(self, values: Mapping[str, Any]) -> str:
-        """The path with values in place of its parameters."""
-        return _PARAMETER.sub(lambda found: str(values[found[1]]), self.path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,7 +197,7 @@ class Catalog:
     def _patterns(self) -> list[tuple[re.Pattern[str], Operation]]:
         """Literal segments come before parameters."""
         ordered = sorted(self.reads.values(), key=lambda each: each.template.replace("{}", "~"))
-        return [(re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", each.path)), each) for each in ordered]
+        return [(re.compile(PARAMETER.sub(r"(?P<\1>[^/]+)", each.path)), each) for each in ordered]
 
 
 def title_in(views: Mapping[type[Message[Any]], AdminView], listed: Operation) -> str:

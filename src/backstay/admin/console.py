@@ -11,8 +11,9 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from backstay.admin import acting, bulk, exporting, pages, picking, proving, showing, sign_in
-from backstay.admin.catalog import Catalog, may_send
+from backstay.admin.catalog import Catalog
 from backstay.admin.cookies import Cookies
+from backstay.admin.operations import may_send
 from backstay.admin.rendering import asset_response, environment
 from backstay.admin.tables import BASE
 from backstay.admin.visits import HOME, Handler, Parts, Visit

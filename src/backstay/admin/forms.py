@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backstay.admin.catalog import Operation, words
+from backstay.admin.operations import Operation, words
 from backstay.admin.sending import Pairs
 from backstay.admin.tables import in_utc
 from backstay.core.errors import FieldError, Invalid

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from backstay.admin.catalog import Operation
 from backstay.admin.forms import PATH
+from backstay.admin.operations import Operation
 from backstay.admin.tables import BASE
 
 Offered = Callable[[str], Operation | None]

@@ -4,8 +4,8 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from backstay.admin.catalog import Operation
 from backstay.admin.forms import PATH, inputs_of, prefilled
+from backstay.admin.operations import Operation
 from backstay.admin.showing import shown
 from backstay.admin.tables import in_utc
 from backstay.admin.visits import Visit

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.types import Message as ASGIMessage
 
-from backstay.admin.catalog import Operation
+from backstay.admin.operations import Operation
 from backstay.caching.steps import RenderedContext
 from backstay.core.idempotency import IdempotencyKey, Replayed
 from backstay.core.messages import Message

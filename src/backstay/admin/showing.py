@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from secrets import token_urlsafe
-from types import MappingProxyType
 from typing import Any, get_args
-from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 from starlette.responses import Response
 
-from backstay.admin.catalog import Operation
-from backstay.admin.forms import PATH
+from backstay.admin.linking import above_of, acts_of, done_of, form_link, relations_of, title_of
+from backstay.admin.operations import Operation, words
 from backstay.admin.sending import Answer
 from backstay.admin.tables import (
     BASE,
@@ -86,8 +84,8 @@ async def _list(
         "list.html",
         status=status,
         problem=problem,
-        done=_done(visit),
-        heading=_title(visit, operation),
+        done=done_of(visit),
+        heading=title_of(visit, operation),
         operation=operation,
         rows=_rows(visit, operation, detail, path, data["items"], columns),
         headings=tuple(headings(listing, columns, visit.principal, given)),
@@ -99,8 +97,8 @@ async def _list(
         after=data["next_cursor"] and link(given, cursor=data["next_cursor"]),
         export=f"{BASE}/export/{operation.id}",
         exported={**path, **{n: v for n, v in given.items() if n not in {"cursor", "limit"}}},
-        acts=_acts(visit, operation, path),
-        above=_above(visit, operation, path),
+        acts=acts_of(visit, operation, path),
+        above=above_of(visit, operation, path),
         bulk=_bulk(visit, detail),
         key=token_urlsafe(16),
     )
@@ -129,13 +127,13 @@ def _collection(
     columns = columns_of(view)
     return visit.page(
         "collection.html",
-        heading=title or _title(visit, operation),
+        heading=title or title_of(visit, operation),
         operation=operation,
         headings=[each.label for each in columns],
         rows=_rows(visit, operation, visit.catalog.detail_of(operation), path, items, columns),
-        acts=_acts(visit, operation, path),
-        above=_above(visit, operation, path),
-        done=_done(visit),
+        acts=acts_of(visit, operation, path),
+        above=above_of(visit, operation, path),
+        done=done_of(visit),
     )
 
 
@@ -179,10 +177,10 @@ def _detail(
     view = operation.message.result_type()
     is_view = isinstance(view, type) and issubclass(view, View)
     kinds = {each.name: each for each in fields_in(view)} if is_view else {}
-    acts = _acts(visit, operation, path, data)
+    acts = acts_of(visit, operation, path, data)
     return visit.page(
         "detail.html",
-        heading=title or label_in(data) or _title(visit, operation),
+        heading=title or label_in(data) or title_of(visit, operation),
         operation=operation,
         facts=[
             _fact(visit, each, value, kinds.get(each))
@@ -193,9 +191,9 @@ def _detail(
         is_live=data.get("state") in _GOING or data.get("is_over") is False,
         acts=[each for each in acts if each["is_near"]],
         further=[each for each in acts if not each["is_near"]],
-        relations=_relations(visit, operation, path, data),
-        above=_above(visit, operation, path),
-        done=_done(visit),
+        relations=relations_of(visit, operation, path, data),
+        above=above_of(visit, operation, path),
+        done=done_of(visit),
     )
 
 
@@ -209,7 +207,7 @@ def _fact(visit: Visit, name: str, value: Any, column: Column | None) -> dict[st
     if name == "progress" and isinstance(value, int):
         shown = _PROGRESS % (100, value, name, f"{value} %")
     return {
-        "label": column.label if column else name,
+        "label": column.label if column else words(name),
         "value": shown or cell(value, kind, visit.catalog, name, is_whole=True),
     }
 
@@ -224,98 +222,11 @@ def _tables(visit: Visit, data: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name, value in data.items():
         if _is_table(value):
             names = list(dict.fromkeys(each for row in value for each in row))
-            rows = [[cell(row.get(n), "", visit.catalog, n) for n in names] for row in value]
+            kinds = ["date-time" if each.endswith("_at") else "" for each in names]
+            told = [*zip(names, kinds, strict=True)]
+            rows = [[cell(row.get(n), kind, visit.catalog, n) for n, kind in told] for row in value]
             found.append({"name": name, "headings": names, "rows": rows})
     return found
-
-
-def _relations(
-    visit: Visit, operation: Operation, path: Mapping[str, str], data: Mapping[str, Any]
-) -> list[tuple[str, str]]:
-    """Titles and addresses of what belongs to an object: lists below it, those that can be
-    filtered by it, and the audit trail about it."""
-    found = [
-        (_title(visit, each), f"{BASE}/data{each.filled(_renamed(each, operation, path))}")
-        for each in visit.catalog.relations_of(operation)
-        if visit.may(each)
-    ]
-    found += [
-        (_title(visit, section.operation), f"{BASE}{section.href}?{urlencode({name: value})}")
-        for section, name in visit.catalog.filtered_by(operation)
-        if visit.may(section.operation) and (value := data.get("id")) is not None
-    ]
-    trail = visit.catalog.reads.get("list_activity")
-    if data.get("id") and trail is not None and "target" in trail.filters and visit.may(trail):
-        found.append(("History", f"{BASE}/data{trail.path}?target={quote(str(data['id']))}"))
-    return found
-
-
-def _renamed(to: Operation, of: Operation, path: Mapping[str, str]) -> dict[str, str]:
-    """The values of one path for another that has other names for them, quoted."""
-    values = [quote(path[name], safe="") for name in of.parameters]
-    return dict(zip(to.parameters, values, strict=False))
-
-
-def _acts(
-    visit: Visit,
-    operation: Operation,
-    path: Mapping[str, str],
-    data: Mapping[str, Any] = MappingProxyType({}),
-) -> list[dict[str, Any]]:
-    """What can be done with what is shown; a command that needs further ids is not near."""
-    acts = [each for each in visit.catalog.acts_on(operation) if visit.may(each)]
-    if operation.is_list:
-        acts = [each for each in acts if len(each.parameters) == len(operation.parameters)]
-    arranged = visit.catalog.view_of(visit.catalog.list_above(operation))
-    first = arranged.actions if arranged else ()
-    if first:
-        acts.sort(key=lambda each: first.index(each.message) if each.message in first else 99)
-    partial = {each.template for each in acts if each.method == "PATCH"}
-    return [
-        {
-            "title": each.title,
-            "about": each.about,
-            "href": form_link(each, dict(zip(each.parameters, path.values(), strict=False))),
-            "is_risky": each.method == "DELETE",
-            "is_near": len(each.parameters) == len(operation.parameters)
-            and (not first or operation.is_list or each.message in first),
-        }
-        for each in acts
-        if not (each.method == "PUT" and each.template in partial)
-        if not (each.path.endswith("/restore") and _is_there(data))
-    ]
-
-
-def _is_there(data: Mapping[str, Any]) -> bool:
-    """Whether an object is known not to be deleted."""
-    return data.get("is_deleted") is False or data.get("deleted_at", 0) is None
-
-
-def form_link(act: Operation, values: Mapping[str, Any]) -> str:
-    """The page on which a command is filled in and sent."""
-    told = {PATH + name: str(value) for name, value in values.items() if value is not None}
-    return f"{BASE}/form/{act.id}" + (f"?{urlencode(told)}" if told else "")
-
-
-def _above(visit: Visit, operation: Operation, path: Mapping[str, str]) -> tuple[str, str] | None:
-    above = visit.catalog.list_above(operation)
-    if above is None or not visit.may(above):
-        return None
-    values = {name: quote(value, safe="") for name, value in path.items()}
-    renamed = dict(zip(above.parameters, values.values(), strict=False))
-    return _title(visit, above), f"{BASE}/data{above.filled(renamed)}"
-
-
-def _title(visit: Visit, operation: Operation) -> str:
-    if operation.is_list and not operation.parameters:
-        return next(e.title for e in visit.catalog.sections if e.operation is operation)
-    return operation.title.removeprefix("List ").removeprefix("Get ").capitalize()
-
-
-def _done(visit: Visit) -> str | None:
-    """What was just done, by the operation that the address names."""
-    act = visit.catalog.acts.get(visit.given.get("done", ""))
-    return None if act is None else f"{act.title}: done."
 
 
 def sentence(error: AppError) -> str:

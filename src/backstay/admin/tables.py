@@ -10,7 +10,8 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup, escape
 from pydantic_core import to_json
 
-from backstay.admin.catalog import Catalog, Operation, words
+from backstay.admin.catalog import Catalog
+from backstay.admin.operations import Operation, words
 from backstay.core.introspection import MessageField, fields_of
 from backstay.core.listing import ListQuery
 from backstay.core.messages import View

@@ -9,8 +9,9 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from backstay.admin.catalog import Catalog, Operation, Section, may_send
+from backstay.admin.catalog import Catalog, Section
 from backstay.admin.cookies import ConsoleSession, Cookies
+from backstay.admin.operations import Operation, may_send
 from backstay.admin.rendering import page
 from backstay.admin.sending import Answer, Call, Pairs
 from backstay.admin.tables import BASE

@@ -16,7 +16,6 @@ from backstay.composition.measuring import read_for_scrapes, start_measuring, tr
 from backstay.composition.ownership import Ownership
 from backstay.composition.pipelines import bus_for
 from backstay.composition.replacing import Replacements
-from backstay.composition.roles import role_faults
 from backstay.composition.schema import SchemaCheck
 from backstay.core.backups import Backups
 from backstay.core.bus import Bus
@@ -47,7 +46,6 @@ from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
 from backstay.db.migrations.runner import PLATFORM, Histories
-from backstay.db.owners import owner_faults
 from backstay.features.access.commands.seeding import (
     SyncAccess,
     declared_permissions,
@@ -75,8 +73,8 @@ class Backstay(Adapters):
 
     ``histories`` are those of migrations that the database must have.
     ``conditional`` are the messages for which the preconditions of a request are compared.
-    ``templates`` is the folder of a project's templates.
-    ``lacks_mail_server`` tells that features write mails although no mail backend is configured.
+    ``templates`` is the project's folder of templates. ``lacks_mail_server`` tells that features
+    write mails although no mail backend is configured.
     """
 
     settings: Settings
@@ -194,8 +192,7 @@ def compose(
     read_for_scrapes(adapters, outbox.store, health, schedule, backups)
     services = _services(settings, label, adapters, features, outbox.store, health) | mail
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services, own.provided)
-    registry.faults += role_faults(roles, features, registry.finders.values())
-    registry.faults += owner_faults(models)
+    registry.faults += wiring.declared_faults(roles, features, registry, models, settings)
     if MailTemplates not in own.replaced:
         registry.faults += template_faults(templates, settings.mail.templates_dir)
     wiring.check(registry, features, ownership, settings.app.root_path)

@@ -89,8 +89,7 @@ def app_of(
         app.include_router(router)
     index.plain_routes = plain_routes(app)
     app.seal()
-    of_console = console.faults(backstay) if settings.admin.console else ()
-    if faults := (*_limit_faults(app), *_path_faults(app, index), *of_console):
+    if faults := (*_limit_faults(app), *_path_faults(app, index)):
         raise BootError(faults)
     return app
 

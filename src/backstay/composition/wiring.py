@@ -3,19 +3,24 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from backstay.composition.arrangements import admin_faults
 from backstay.composition.clashes import clash_faults
 from backstay.composition.ejections import ejection_faults
 from backstay.composition.manifests import manifest_faults, shape_faults
 from backstay.composition.operations import operation_faults
 from backstay.composition.ownership import Ownership
+from backstay.composition.roles import role_faults
 from backstay.composition.unloaded import packageless_faults, unloaded_faults
 from backstay.core.feature import Feature
 from backstay.core.messages import Command
+from backstay.core.permissions import RoleSpec
 from backstay.core.registry import Registry
 from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.db.base import Base
+from backstay.db.owners import owner_faults
 from backstay.features import FOUNDATION
 from backstay.jobs.outbox import Outbox, answer_event
+from backstay.settings import Settings
 
 
 def listed(features: Sequence[Feature] | None) -> Sequence[Feature]:
@@ -32,6 +37,20 @@ def listed(features: Sequence[Feature] | None) -> Sequence[Feature]:
     if faults := (*shape_faults(features), *packageless_faults(features)):
         raise BootError(faults)
     return features
+
+
+def declared_faults(
+    roles: Sequence[RoleSpec],
+    features: Sequence[Feature],
+    registry: Registry,
+    models: Sequence[type[Base]],
+    settings: Settings,
+) -> Iterator[Flaw]:
+    """The faults of roles, of owners of rows, and of what arranges the console, if there is one."""
+    yield from role_faults(roles, features, registry.finders.values())
+    yield from owner_faults(models)
+    if settings.admin.console:
+        yield from admin_faults(features)
 
 
 def check(

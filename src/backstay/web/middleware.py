@@ -49,9 +49,11 @@ _SECURITY = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 ]
-_NO_REFERRER = (b"referrer-policy", b"no-referrer")
-_NO_STORE = (b"cache-control", b"no-store")
-_NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_UNLESS_GIVEN = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
 _VARY = ((b"vary", b"Origin"),)
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
@@ -130,12 +132,7 @@ class _Edge:
         """The fields of a response with those that every one has."""
         fields = [*given]
         names = [name for name, _ in fields]
-        if b"cache-control" not in names:
-            fields.append(_NO_STORE)
-        if b"content-security-policy" not in names:
-            fields.append(_NO_CONTENT)
-        if b"referrer-policy" not in names:
-            fields.append(_NO_REFERRER)
+        fields += (each for each in _UNLESS_GIVEN if each[0] not in names)
         fields.append((b"x-request-id", scope["backstay.request_id"].encode()))
         fields.append((b"traceparent", scope["backstay.trace"]))
         fields += self._headers

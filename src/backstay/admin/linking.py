@@ -1,0 +1,100 @@
+"""Leads from a page to what belongs to it, what can be done with it, and what it hangs under."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from backstay.admin.forms import PATH
+from backstay.admin.operations import Operation
+from backstay.admin.tables import BASE
+from backstay.admin.visits import Visit
+
+
+def relations_of(
+    visit: Visit, operation: Operation, path: Mapping[str, str], data: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """Titles and addresses of what belongs to an object: lists below it, those that can be
+    filtered by it, and the audit trail about it."""
+    found = [
+        (title_of(visit, each), f"{BASE}/data{each.filled(_renamed(each, operation, path))}")
+        for each in visit.catalog.relations_of(operation)
+        if visit.may(each)
+    ]
+    found += [
+        (title_of(visit, section.operation), f"{BASE}{section.href}?{urlencode({name: value})}")
+        for section, name in visit.catalog.filtered_by(operation)
+        if visit.may(section.operation) and (value := data.get("id")) is not None
+    ]
+    trail = visit.catalog.reads.get("list_activity")
+    if data.get("id") and trail is not None and "target" in trail.filters and visit.may(trail):
+        found.append(("History", f"{BASE}/data{trail.path}?target={quote(str(data['id']))}"))
+    return found
+
+
+def _renamed(to: Operation, of: Operation, path: Mapping[str, str]) -> dict[str, str]:
+    """The values of one path for another that has other names for them, quoted."""
+    values = [quote(path[name], safe="") for name in of.parameters]
+    return dict(zip(to.parameters, values, strict=False))
+
+
+def acts_of(
+    visit: Visit,
+    operation: Operation,
+    path: Mapping[str, str],
+    data: Mapping[str, Any] = MappingProxyType({}),
+) -> list[dict[str, Any]]:
+    """What can be done with what is shown; a command that needs further ids is not near."""
+    acts = [each for each in visit.catalog.acts_on(operation) if visit.may(each)]
+    if operation.is_list:
+        acts = [each for each in acts if len(each.parameters) == len(operation.parameters)]
+    arranged = visit.catalog.view_of(visit.catalog.list_above(operation))
+    first = arranged.actions if arranged else ()
+    if first:
+        acts.sort(key=lambda each: first.index(each.message) if each.message in first else 99)
+    partial = {each.template for each in acts if each.method == "PATCH"}
+    return [
+        {
+            "title": each.title,
+            "about": each.about,
+            "href": form_link(each, dict(zip(each.parameters, path.values(), strict=False))),
+            "is_risky": each.method == "DELETE",
+            "is_near": len(each.parameters) == len(operation.parameters)
+            and (not first or operation.is_list or each.message in first),
+        }
+        for each in acts
+        if not (each.method == "PUT" and each.template in partial)
+        if not (each.path.endswith("/restore") and _is_there(data))
+    ]
+
+
+def _is_there(data: Mapping[str, Any]) -> bool:
+    """Whether an object is known not to be deleted."""
+    return data.get("is_deleted") is False or data.get("deleted_at", 0) is None
+
+
+def form_link(act: Operation, values: Mapping[str, Any]) -> str:
+    """The page on which a command is filled in and sent."""
+    told = {PATH + name: str(value) for name, value in values.items() if value is not None}
+    return f"{BASE}/form/{act.id}" + (f"?{urlencode(told)}" if told else "")
+
+
+def above_of(visit: Visit, operation: Operation, path: Mapping[str, str]) -> tuple[str, str] | None:
+    above = visit.catalog.list_above(operation)
+    if above is None or not visit.may(above):
+        return None
+    values = {name: quote(value, safe="") for name, value in path.items()}
+    renamed = dict(zip(above.parameters, values.values(), strict=False))
+    return title_of(visit, above), f"{BASE}/data{above.filled(renamed)}"
+
+
+def title_of(visit: Visit, operation: Operation) -> str:
+    if operation.is_list and not operation.parameters:
+        return next(e.title for e in visit.catalog.sections if e.operation is operation)
+    return operation.title.removeprefix("List ").removeprefix("Get ").capitalize()
+
+
+def done_of(visit: Visit) -> str | None:
+    """What was just done, by the operation that the address names."""
+    act = visit.catalog.acts.get(visit.given.get("done", ""))
+    return None if act is None else f"{act.title}: done."
