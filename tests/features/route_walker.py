@@ -82,6 +82,7 @@ _BODIES: Mapping[str, dict[str, Any]] = {
     "AssignTier": {"tier": "free"},
     "CreateRateLimit": {"path": f"{API}/items", "limit": 1_000_000, "period": 1},
     "UpdateRateLimit": {"limit": 1_000_000},
+    "StartBulk": {"operation": "end_session", "ids": ["01890a5d-ac96-774b-bcce-b302099a8057"]},
     "StartTask": {"task": "demo.count", "payload": {"steps": 1, "seconds": 0}},
     "ForgotPassword": {"email": "nobody@example.org"},
     "ResetPassword": {"token": "no token", "new_password": OTHER_PASSWORD},
