@@ -29,6 +29,7 @@ class Target:
     permission: str
     field: str
     task: str = "01234567-89ab-7cde-8f01-23456789abcd"
+    bulk: str = "01234567-89ab-7cde-8f01-23456789abcd"
 
     def path(self, template: str) -> str:
         """The path of a route with these ids."""
@@ -37,6 +38,7 @@ class Target:
             "/items/": self.item,
             "/auth/sessions/": self.session,
             "/tasks/": self.task,
+            "/system/bulk/": self.bulk,
             "/tiers/": self.task,
         }
         named = next((v for kind, v in kinds.items() if template.startswith(API + kind)), "")
