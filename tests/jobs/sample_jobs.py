@@ -178,7 +178,7 @@ async def enlist(command: Enlist, jobs: Jobs) -> UUID:
 
 
 class Hoist(Command[None]):
-    """Inserts its word, and waits for a file before it ends."""
+    """Inserts its word, makes a file `begun` and waits for another one before it ends."""
 
     permission = SIGNED_IN
 
@@ -189,7 +189,9 @@ class Hoist(Command[None]):
 @handles(Hoist)
 async def hoist(command: Hoist, session: Transaction) -> None:
     await session.execute(_INSERT, {"word": command.word, "sailor": ""})
-    await eventually(Path(command.until).exists)
+    gate = Path(command.until)
+    gate.with_name("begun").touch()
+    await eventually(gate.exists)
 
 
 routes = Routes("/ships", tag="fleet")
