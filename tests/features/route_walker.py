@@ -29,6 +29,7 @@ class Target:
     permission: str
     field: str
     task: str = "01234567-89ab-7cde-8f01-23456789abcd"
+    bulk: str = "01234567-89ab-7cde-8f01-23456789abcd"
 
     def path(self, template: str) -> str:
         """The path of a route with these ids."""
@@ -38,6 +39,7 @@ class Target:
             "/auth/sessions/": self.session,
             "/tasks/": self.task,
             "/system/jobs/": self.task,
+            "/system/bulk/": self.bulk,
             "/tiers/": self.task,
         }
         named = next((v for kind, v in kinds.items() if template.startswith(API + kind)), "")
@@ -85,6 +87,7 @@ _BODIES: Mapping[str, dict[str, Any]] = {
     "AssignTier": {"tier": "free"},
     "CreateRateLimit": {"path": f"{API}/items", "limit": 1_000_000, "period": 1},
     "UpdateRateLimit": {"limit": 1_000_000},
+    "StartBulk": {"operation": "end_session", "ids": ["01890a5d-ac96-774b-bcce-b302099a8057"]},
     "StartTask": {"task": "demo.count", "payload": {"steps": 1, "seconds": 0}},
     "ForgotPassword": {"email": "nobody@example.org"},
     "ResetPassword": {"token": "no token", "new_password": OTHER_PASSWORD},

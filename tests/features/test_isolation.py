@@ -39,7 +39,7 @@ QUERIES = (
 )
 
 
-PRIVATE = tuple(f"{API}/{name}" for name in ("items", "auth", "tasks"))
+PRIVATE = tuple(f"{API}/{name}" for name in ("items", "auth", "tasks", "system/bulk"))
 """Routes that do not even reveal that data of another user exists."""
 
 
@@ -70,10 +70,12 @@ class Scenario:
             keeper.field_id("users:list", "QUERY", "email"),
         )
         task = await done(ada.client.post(f"{API}/tasks", json={"task": "demo.count"}), 202)
-        self.target = Target(*ids, items[0]["id"], role["id"], *grant, task["id"])
+        asked = {"operation": "delete_item", "ids": [items[0]["id"]]}
+        bulk = await done(ada.client.post(f"{API}/system/bulk", json=asked), 202)
+        self.target = Target(*ids, items[0]["id"], role["id"], *grant, task["id"], bulk["id"])
         self.hidden = Target(*ids, items[1]["id"], role["id"], *grant)
         self.secrets = {*ids, *named.values(), ada.email, *(item["id"] for item in items)}
-        self.secrets |= {item["title"] for item in items} | {task["id"]}
+        self.secrets |= {item["title"] for item in items} | {task["id"], bulk["id"]}
 
     async def empower(self) -> None:
         """Grant Eve every permission at the scope `OWN`."""

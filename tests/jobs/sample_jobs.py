@@ -178,7 +178,7 @@ async def enlist(command: Enlist, jobs: Jobs) -> UUID:
 
 
 class Hoist(Command[None]):
-    """Inserts its word, and waits for a file before it ends."""
+    """Inserts its word, makes a file `begun` and waits for another one before it ends."""
 
     permission = SIGNED_IN
 
@@ -189,6 +189,7 @@ class Hoist(Command[None]):
 @handles(Hoist)
 async def hoist(command: Hoist, session: Transaction) -> None:
     await session.execute(_INSERT, {"word": command.word, "sailor": ""})
+    Path(command.until).with_name("begun").touch()
     await eventually(Path(command.until).exists)
 
 
@@ -294,7 +295,6 @@ async def smuggle(command: Smuggle, jobs: Jobs) -> None:
 
 def sample_feature() -> Feature:
     """The feature with everything above."""
-    module = ModuleType(__name__)
-    members = {k: v for k, v in globals().items() if getattr(v, "__module__", "") == __name__}
-    vars(module).update(members)
+    module, own = ModuleType(__name__), globals().items()
+    vars(module).update({k: v for k, v in own if getattr(v, "__module__", "") == __name__})
     return Feature("fleet", modules=(module,), routes=(routes,))

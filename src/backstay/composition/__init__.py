@@ -71,10 +71,9 @@ from backstay.settings import NO_ADMIN, ConfigurationError, Settings
 class Backstay(Adapters):
     """Everything below the edge, through which HTTP, the command line and tests send messages.
 
-    ``histories`` are those of migrations that the database must have.
-    ``conditional`` are the messages for which the preconditions of a request are compared.
-    ``templates`` is the project's folder of templates. ``lacks_mail_server`` tells that features
-    write mails although no mail backend is configured.
+    ``histories`` are the migrations that the database must have, ``templates`` a project's folder.
+    Of ``conditional`` messages the preconditions of a request are compared. ``lacks_mail_server``
+    tells that features write mails although no mail backend is configured.
     """
 
     settings: Settings

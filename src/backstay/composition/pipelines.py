@@ -29,7 +29,6 @@ from backstay.db.session import WRITING, Reader, Transaction
 from backstay.db.transaction import Transactions
 from backstay.jobs.outbox import Jobs, Outbox
 from backstay.jobs.purging import Purge
-from backstay.jobs.rows import BulkRows
 from backstay.jobs.step import finish_job
 from backstay.settings import Settings, SettingsReport
 from backstay.settings.fields import SettingsGroup
@@ -91,7 +90,6 @@ def _chores(outbox: Outbox, maintenance: MaintenanceMode) -> dict[Any, Provider]
     return {
         MaintenanceSwitch: lambda context: MaintenanceSwitch(context, maintenance),
         Purge: lambda context: Purge(context, Jobs(outbox, context)),
-        BulkRows: lambda context: BulkRows(context, outbox),
     }
 
 

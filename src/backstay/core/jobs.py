@@ -157,16 +157,10 @@ class JobStore(Protocol):
         ...
 
     def inserting(self, job: NewJob) -> Sequence[tuple[Any, Mapping[str, Any]]]:
-        """The statements, with their parameters, that store a job without sequence and unique key.
+        """The statements, with their parameters, that store a job whose sequence and unique key, if
+        it has them, no other transaction uses.
 
-        They do as :meth:`insert` does, whenever they are executed.
-        """
-        ...
-
-    async def insert_rows(self, transaction: Any, jobs: Sequence[NewJob], most: int) -> bool:
-        """Store the rows of a new bulk action in a transaction, in their order.
-
-        Returns False, and stores none, if their user would have more than ``most`` unfinished rows.
+        They do as :meth:`insert` does, whenever they are executed. The first one inserts it.
         """
         ...
 

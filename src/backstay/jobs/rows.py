@@ -4,17 +4,47 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import String, bindparam, func, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
 from backstay.core.bus import check_allowed
-from backstay.core.context import Context
+from backstay.core.context import Context, Sender
 from backstay.core.errors import AppError, FieldError, Forbidden
-from backstay.core.jobs import BULK
+from backstay.core.jobs import BULK, NewJob
 from backstay.core.messages import Command
 from backstay.core.tracing import SpanKind
 from backstay.core.validation import MOST_FAULTS
 from backstay.jobs.outbox import Outbox
+from backstay.jobs.tables import IS_ROW, UNFINISHED, Job
 
 ATTEMPTS = 3
 """How often a row may fail that could succeed later: those behind it wait."""
+
+
+class _Turn(FunctionElement[Any]):
+    """Waits until no other transaction has the turn of that name; this one has it to its end.
+
+    On SQLite every transaction that writes has the turn.
+    """
+
+    inherit_cache = True
+
+
+@compiles(_Turn)
+def _locked(element: _Turn, compiler: SQLCompiler, **options: Any) -> str:
+    name = compiler.process(element.clauses, **options)
+    return f"pg_advisory_xact_lock(hashtextextended({name}, 0))"
+
+
+@compiles(_Turn, "sqlite")
+def _alone(element: _Turn, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+_IN_TURN = select(_Turn(bindparam("turn", type_=String)))
+_LEFT = select(func.count()).where(Job.user_id == bindparam("user_id"), UNFINISHED, IS_ROW)
 
 
 class BulkRows:
@@ -26,13 +56,11 @@ class BulkRows:
 
     __slots__ = ("_context", "_outbox")
 
-    def __init__(self, context: Context, outbox: Outbox) -> None:
-        self._context = context
+    def __init__(self, send: Sender, outbox: Outbox) -> None:
+        if send.parent is None:
+            raise LookupError("rows are stored in the transaction of a command")
+        self._context = send.parent
         self._outbox = outbox
-
-    def fault(self, command: type[Command[Any]]) -> str | None:
-        """Why a command cannot be stored, or None."""
-        return self._outbox.fault(command)
 
     async def check(self, commands: Sequence[Command[Any]]) -> None:
         """Authorise every command.
@@ -77,10 +105,27 @@ class BulkRows:
                 outbox.new(row, context.principal, unique_key=row_key(bulk_id, target), **options)
                 for target, row in rows.items()
             ]
-            is_stored = await outbox.store.insert_rows(context.unit.transaction, jobs, most)
+            is_stored = await self._store(jobs, most)
         if is_stored:
             outbox.wake_after(context, jobs[0].id)
         return is_stored
+
+    async def _store(self, jobs: Sequence[NewJob], most: int) -> bool:
+        """Those of one user count in turn: other transactions may be about to store more rows.
+
+        Nobody else knows the sequence yet, so that nobody has to line up.
+        """
+        user_id, session = jobs[0].user_id, self._context.unit.transaction
+        await session.execute(_IN_TURN, {"turn": f"{BULK}{user_id}"})
+        left = (await session.execute(_LEFT, {"user_id": user_id})).scalar_one()
+        if left + len(jobs) > most:
+            return False
+        (insert, _), *notify = self._outbox.store.inserting(jobs[0])
+        inserting = [self._outbox.store.inserting(job)[0] for job in jobs]
+        await session.execute(insert, [parameters for _, parameters in inserting])
+        for statement, parameters in notify:
+            await session.execute(statement, parameters)
+        return True
 
 
 def row_key(bulk_id: UUID, target: str) -> str:

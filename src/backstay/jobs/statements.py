@@ -157,11 +157,6 @@ def _insert_of(*, is_sqlite: bool) -> Any:
 NEW = {is_sqlite: never_waits(_insert_of(is_sqlite=is_sqlite)) for is_sqlite in (True, False)}
 """Inserts a job without a unique key, by whether the database is SQLite; NOTIFY_OF follows it."""
 NOTIFY_OF = never_waits(select(func.pg_notify(CHANNEL, bindparam("told", type_=String))))
-ROWS_LEFT = select(func.count()).where(Job.user_id == bindparam("user_id"), UNFINISHED, IS_ROW)
-IN_TURN = select(
-    func.pg_advisory_xact_lock(func.hashtextextended(bindparam("turn", type_=String), 0))
-)
-"""Waits until no other transaction has the same turn; a transaction has it until it ends."""
 NEW_UNLESS_THERE = {
     True: _insert_of(is_sqlite=True).on_conflict_do_nothing().returning(_JOBS.c.id),
     False: _insert_of(is_sqlite=False)

@@ -10,7 +10,7 @@ from sqlalchemy import Executable, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from backstay.core.context import Write
-from backstay.core.jobs import BULK, Backlog, JobRun, NewJob
+from backstay.core.jobs import Backlog, JobRun, NewJob
 from backstay.db.database import Database
 from backstay.db.session import Transaction
 from backstay.jobs.claiming import CLAIM
@@ -20,7 +20,6 @@ from backstay.jobs.statements import (
     BACKLOG,
     CANCELLED,
     FAIL,
-    IN_TURN,
     LINE_UP,
     LOST,
     NEW,
@@ -32,7 +31,6 @@ from backstay.jobs.statements import (
     RENEW,
     REPORT,
     RETRY,
-    ROWS_LEFT,
     SLOTS,
 )
 from backstay.jobs.tables import UNFINISHED, Job, Schedule
@@ -66,24 +64,6 @@ class DatabaseJobs:
     def inserting(self, job: NewJob) -> Sequence[Write]:
         new = (NEW[self._is_sqlite], _values(job))
         return [new] if self._is_sqlite else [new, (NOTIFY_OF, {"told": job.queue})]
-
-    async def insert_rows(
-        self, transaction: Transaction, jobs: Sequence[NewJob], most: int
-    ) -> bool:
-        """No other transaction knows the sequence yet, so that nobody has to line up.
-
-        On PostgreSQL, where several transactions write, those of one user count in turn.
-        """
-        first = jobs[0]
-        if not self._is_sqlite:
-            await transaction.execute(IN_TURN, {"turn": f"{BULK}{first.user_id}"})
-        left = (await transaction.execute(ROWS_LEFT, {"user_id": first.user_id})).scalar_one()
-        if left + len(jobs) > most:
-            return False
-        await transaction.execute(NEW[self._is_sqlite], [_values(job) for job in jobs])
-        if not self._is_sqlite:
-            await transaction.execute(NOTIFY_OF, {"told": first.queue})
-        return True
 
     async def line_up(self, transaction: Transaction, job_ids: Sequence[UUID]) -> None:
         """On PostgreSQL, give new jobs their final positions, under a lock on each sequence.

@@ -14,6 +14,7 @@ from backstay.core.wiring import BootError
 from backstay.db.migrations.runner import PLATFORM, Histories
 from backstay.db.options import EngineOptions
 from backstay.settings import ConfigurationError, Loaded, Settings
+from backstay.settings.fields import SettingsGroup
 from backstay.settings.groups.db import DatabaseUrl
 from backstay.settings.groups.redis import RedisUrl
 from backstay.settings.project import find_project
@@ -157,8 +158,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
 
 
 def _texts(settings: Settings) -> Iterator[str]:
-    groups = (*settings.added, *(each for _, each in settings if not isinstance(each, tuple)))
-    for group in groups:
+    groups = (each for _, each in settings if isinstance(each, SettingsGroup))
+    for group in (*settings.added, *groups):
         for _, value in group:
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, SecretStr) and not isinstance(each, DatabaseUrl | RedisUrl):

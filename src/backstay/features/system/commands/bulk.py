@@ -10,7 +10,7 @@ from sqlalchemy import case, true, update
 
 from backstay.core.bus import handles
 from backstay.core.clock import new_id
-from backstay.core.context import Origin, Sender
+from backstay.core.context import Sender
 from backstay.core.errors import Conflict, FieldError, Invalid, RateLimited
 from backstay.core.feature import Feature, Operation
 from backstay.core.jobs import JobState
@@ -23,6 +23,7 @@ from backstay.core.validation import MOST_FAULTS, Fields, validated
 from backstay.db.session import Transaction
 from backstay.features.system.queries.bulk import OF_BULK, GetBulk, operations_of, parameters_of
 from backstay.features.system.schemas.bulk import BulkDetail, BulkStarted
+from backstay.jobs.outbox import Outbox
 from backstay.jobs.rows import BulkRows
 from backstay.jobs.statements import NOW
 from backstay.jobs.tables import QUEUED, UNFINISHED, Job
@@ -50,7 +51,7 @@ class StartBulk(Command[BulkStarted]):
 
     operation: Annotated[str, Field(max_length=200)]
     ids: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
+        tuple[Annotated[str, Field(max_length=200)], ...],
         Field(min_length=1, max_length=MOST_IDS),
     ]
     body: Fields = Field(default_factory=dict)
@@ -66,14 +67,14 @@ class StartBulk(Command[BulkStarted]):
 @handles(StartBulk)
 async def start_bulk(
     command: StartBulk,
-    rows: BulkRows,
+    send: Sender,
+    outbox: Outbox,
     features: tuple[Feature, ...],
-    principal: Principal,
-    origin: Origin,
     clock: Clock,
 ) -> BulkStarted:
-    message = _command_of(command.operation, features, rows)
-    check_proof(message, principal, origin, clock())  # now: a job is not asked
+    rows = BulkRows(send, outbox)
+    message = _command_of(command.operation, features, outbox)
+    check_proof(message, send.principal, send.origin, clock())  # now: a job is not asked
     made = _made(message, command)
     await rows.check(list(made.values()))
     bulk_id = new_id()
@@ -83,7 +84,7 @@ async def start_bulk(
     return BulkStarted(id=bulk_id, rows=len(made))
 
 
-def _command_of(name: str, features: tuple[Feature, ...], rows: BulkRows) -> type[Command[Any]]:
+def _command_of(name: str, features: tuple[Feature, ...], outbox: Outbox) -> type[Command[Any]]:
     """The command that an operation sends.
 
     Raises:
@@ -92,16 +93,16 @@ def _command_of(name: str, features: tuple[Feature, ...], rows: BulkRows) -> typ
     known = {operation.name: operation for operation in operations_of(features)}
     operation = known.get(name)
     if operation is not None:
-        if fault := _fault(operation, rows):
+        if fault := _fault(operation, outbox):
             raise Invalid(errors=(FieldError("operation", "not_in_bulk", fault),))
         return cast("type[Command[Any]]", operation.message)
-    able = [each.name for each in known.values() if _fault(each, rows) is None]
+    able = [each.name for each in known.values() if _fault(each, outbox) is None]
     near = " or ".join(get_close_matches(name, able))
     message = f"There is no operation of this name, but {near}" if near else "There is none"
     raise Invalid(errors=(FieldError("operation", "unknown_operation", message),))
 
 
-def _fault(operation: Operation, rows: BulkRows) -> str | None:
+def _fault(operation: Operation, outbox: Outbox) -> str | None:
     """Why an operation cannot be done in bulk, or None."""
     message = cast("type[Command[Any]]", operation.message)
     if list(message.sources().values()).count(Source.PATH) != 1:
@@ -112,7 +113,7 @@ def _fault(operation: Operation, rows: BulkRows) -> str | None:
         return "Its requests are handled in a way of their own"
     if not message.replayable:
         return "Its answer may not be stored"
-    return rows.fault(message)
+    return outbox.fault(message)
 
 
 def _made(message: type[Command[Any]], asked: StartBulk) -> dict[str, Command[Any]]:
