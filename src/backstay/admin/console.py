@@ -116,6 +116,7 @@ class Console:
             await self._identify(visit)
             if visit.session is None and not is_public:
                 return await self._to_sign_in(visit)
+            self._check_origin(request)
             if request.method not in _SAFE:
                 await self._accept_form(visit, needs_token=not is_public)
             response = await handler(visit)
@@ -156,10 +157,9 @@ class Console:
         That of a sign-in belongs to no session yet: it has no token, only an origin.
 
         Raises:
-            Forbidden: another site sent it, or a page of another session.
+            Forbidden: a page of another session sent it.
         """
         request = visit.request
-        self._check_origin(request)
         async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
             pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         visit.form = dict(pairs)
@@ -169,13 +169,21 @@ class Console:
             raise Forbidden("This form is of another session: open its page again.")
 
     def _check_origin(self, request: Request) -> None:
+        """Refuse forms of other origins, and to let their scripts read pages: `APP_CORS_ORIGINS`
+        may ask the API only.
+
+        Raises:
+            Forbidden: a page of another origin asks, or does not say of which it is.
+        """
         given = request.headers.getlist("origin")
         host = request.headers.get("host", "")
         own = {normal_origin(f"{scheme}://{host}") for scheme in ("http", "https")}
-        if not given or not set(map(normal_origin, given)) <= own | {self._parts.public_origin}:
-            raise Forbidden("Only pages of this console may send its forms.")
-        if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-            raise Forbidden("Only pages of this console may send its forms.")
+        is_own = set(map(normal_origin, given)) <= own | {self._parts.public_origin}
+        if request.method not in _SAFE:
+            site = request.headers.get("sec-fetch-site", "same-origin")
+            is_own = is_own and bool(given) and site in {"same-origin", "none"}
+        if not is_own:
+            raise Forbidden("Only pages of this console may ask it.")
 
 
 def _refusal(request: Request, error: Exception) -> AppError:
