@@ -154,3 +154,13 @@ async def test_an_input_finds_rows_by_what_they_are_called(console: Open, login:
     form = (await visitor.get("/form/assign_role")).text
     assert 'data-pick="/admin/pick/list_users"' in form
     assert 'data-pick="/admin/pick/list_roles"' in form
+
+
+async def test_an_export_that_is_refused_is_a_page(console: Open) -> None:
+    visitor, other = await console(), await console("user")
+    refused = await other.get("/export/list_users")
+    wrong = await visitor.get("/export/list_users?cursor=none")
+    assert (refused.status_code, wrong.status_code) == (403, 422)
+    for page in (refused, wrong):
+        assert page.headers["content-type"].startswith("text/html")
+        assert "content-disposition" not in page.headers
