@@ -124,5 +124,9 @@ async def test_junk_is_refused_with_a_sentence(console: Open) -> None:
             headers={"Content-Type": "application/x-www-form-urlencoded"},
         )
         assert answer.status_code in {400, 403, 413}
+    deep = {**form, "operation": "block_user", "ids": "x", "body": "[" * 100_000}
+    answer = await visitor.client.post("/admin/form/start_bulk", data=deep)
+    assert answer.status_code == 422
+    assert "This is not JSON" in answer.text
     crowded = await visitor.client.post(FORM, data={**form, **many})
     assert crowded.status_code == 400
