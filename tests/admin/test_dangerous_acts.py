@@ -101,3 +101,14 @@ async def test_nobody_acts_as_a_superuser(console: Open, login: Login) -> None:
     page = await visitor.submit(f"/form/impersonate?path.id={admin.id}", {})
     assert page.status_code in {403, 409}
     assert re.search(r'role="alert">[^<]+', page.text)
+
+
+async def test_no_password_is_asked_of_who_acts_as_somebody(console: Open, login: Login) -> None:
+    person, visitor = await login("admin"), await console()
+    user = await login()
+    await visitor.submit(f"/form/impersonate?path.id={user.id}", {})
+    asked = await visitor.submit("/fresh", {"password": PASSWORD})
+    assert asked.status_code == 403
+    assert "not an impersonator" in asked.text
+    assert "not your password" not in asked.text
+    assert (await person.client.get("/api/v1/users/me")).status_code == 200

@@ -14,7 +14,7 @@ from backstay.admin import acting, bulk, exporting, pages, picking, proving, sho
 from backstay.admin.catalog import Catalog
 from backstay.admin.cookies import Cookies
 from backstay.admin.operations import may_send
-from backstay.admin.rendering import asset_response, environment
+from backstay.admin.rendering import asset, asset_response, environment
 from backstay.admin.tables import BASE
 from backstay.admin.visits import HOME, Handler, Parts, Visit
 from backstay.core.addresses import normal_origin
@@ -76,6 +76,7 @@ class Console:
         self._router = Router(
             [
                 self._route("", home),
+                self._route("/", _to_home),
                 self._route("/sign-in", sign_in.show, "GET", is_public=True),
                 self._route("/sign-in", sign_in.sign_in, "POST", is_public=True),
                 self._route("/sign-out", sign_in.sign_out, "POST"),
@@ -204,14 +205,22 @@ async def home(visit: Visit) -> Response:
     return visit.page("home.html")
 
 
+async def _to_home(visit: Visit) -> Response:
+    return visit.redirect("")
+
+
 async def _nothing(visit: Visit) -> Response:
     await edge_of(visit.request).count(visit.request.scope, None)
     raise NotFound("The console has no such page.")
 
 
 async def _asset(request: Request) -> Response:
-    content, media_type = asset_response(request.path_params["name"])
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    """A static file. Servers of two releases may run side by side: one that has another file of
+    this name gives it, too, but nobody may keep it."""
+    name = request.path_params["name"]
+    content, media_type = asset_response(name)
+    is_asked_for = request.scope["path"] == asset(name)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"} if is_asked_for else {}
     return Response(content, headers=headers, media_type=media_type)
 
 

@@ -55,6 +55,7 @@ async def ask(visit: Visit) -> Response:
     operation = visit.catalog.reads.get(visit.request.path_params["operation"])
     if operation is None:
         raise NotFound("The console has no such page.")
+    visit.demand(operation)
     inputs = prefilled(inputs_of(operation, visit.principal), visit.given)
     path = {each.name.removeprefix(PATH): each.value for each in inputs if each.is_in_path}
     is_complete = all(each.value for each in inputs if each.required)
