@@ -1,10 +1,15 @@
-"""Shows that a form may not say more than the API's route may."""
+"""Shows that a form may not say more, nor more often, than a client of the API may."""
 
 import pytest
 
 from tests.admin.conftest import Open
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def variables() -> dict[str, str]:
+    return {"RATE_LIMIT_ENABLED": "true"}
 
 
 async def test_a_body_has_the_limit_of_its_route(console: Open) -> None:
@@ -14,3 +19,12 @@ async def test_a_body_has_the_limit_of_its_route(console: Open) -> None:
     answer = await visitor.client.post("/admin/form/start_bulk", data=form)
     assert answer.status_code == 413
     assert "65536 bytes" in answer.text
+
+
+@pytest.mark.parametrize("path", ["", "/explorer", "/ask/get_item", "/fresh", "/form/create_item"])
+async def test_pages_that_send_nothing_are_counted(console: Open, path: str) -> None:
+    visitor = await console("user")
+    answers = [await visitor.get(path) for _ in range(101)]
+    assert answers[0].status_code == 200
+    assert answers[-1].status_code == 429
+    assert "Retry-After" in answers[-1].headers

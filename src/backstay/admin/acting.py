@@ -23,6 +23,7 @@ _STALE = 412
 
 async def show(visit: Visit) -> Response:
     """An empty form; one that changes something shows what is there."""
+    await visit.count()
     act = _act_of(visit)
     visit.demand(act)
     if visit.lacks_proof(act):

@@ -202,10 +202,12 @@ async def home(visit: Visit) -> Response:
     first = visit.parts.pages.get(HOME)
     if first is not None and may_send(visit.principal, first.query):
         return await pages.show_page(visit, HOME)
+    await visit.count()
     return visit.page("home.html")
 
 
 async def _to_home(visit: Visit) -> Response:
+    await visit.count()
     return visit.redirect("")
 
 

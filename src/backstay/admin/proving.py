@@ -9,6 +9,7 @@ from backstay.core.errors import AppError, Impersonated, NotFound
 
 async def show(visit: Visit) -> Response:
     """Ask for the password."""
+    await visit.count()
     return visit.page("fresh.html", next=visit.given.get("next", ""))
 
 

@@ -20,7 +20,7 @@ from backstay.core.errors import AppError, Forbidden, FreshProofRequired
 from backstay.core.ports import AccessTokens, Clock
 from backstay.core.principal import STRANGER, Principal
 from backstay.core.proof import check_proof
-from backstay.web.state import sender_of
+from backstay.web.state import edge_of, sender_of
 
 HOME = "dashboard"
 """The page of a feature with this path is the first one of the console."""
@@ -106,6 +106,15 @@ class Visit:
     def may(self, operation: Operation) -> bool:
         """Whether to offer it."""
         return may_send(self.principal, operation.message)
+
+    async def count(self) -> None:
+        """Count a page that may send nothing, under the limit of its reader.
+
+        Raises:
+            RateLimited: too many.
+        """
+        scope = self.request.scope
+        await edge_of(self.request).limits.by_user(scope, self.principal, None)
 
     def demand(self, operation: Operation) -> None:
         """Show no form of what the principal may not send.
