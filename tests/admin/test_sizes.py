@@ -3,6 +3,7 @@
 import pytest
 
 from tests.admin.conftest import Open
+from tests.admin.visiting import Visitor
 
 pytestmark = pytest.mark.anyio
 
@@ -28,3 +29,16 @@ async def test_pages_that_send_nothing_are_counted(console: Open, path: str) -> 
     assert answers[0].status_code == 200
     assert answers[-1].status_code == 429
     assert "Retry-After" in answers[-1].headers
+
+
+async def test_a_sign_in_is_counted_before_its_form_is_read(stranger: Visitor) -> None:
+    large = {"login": "x", "password": "y" * 100_000}
+    answers = [await stranger.client.post("/admin/sign-in", data=large) for _ in range(6)]
+    assert [each.status_code for each in answers] == [413] * 5 + [429]
+
+
+async def test_forms_of_another_session_are_counted(console: Open) -> None:
+    visitor = await console("user")
+    for _ in range(100):
+        assert (await visitor.client.post("/admin/form/create_item")).status_code == 403
+    assert (await visitor.client.post("/admin/form/create_item")).status_code == 429

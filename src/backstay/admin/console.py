@@ -161,6 +161,10 @@ class Console:
             Forbidden: a page of another session sent it.
         """
         request = visit.request
+        if needs_token:
+            await visit.count()
+        else:
+            await sign_in.count(request)
         async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
             pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         visit.form = dict(pairs)
