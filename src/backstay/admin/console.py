@@ -123,7 +123,8 @@ class Console:
             response = await handler(visit)
         except Exception as error:
             response = visit.error(_refusal(request, error))
-        if visit.session is not None and _is_navigation(request):
+        is_over = "set-cookie" in response.headers  # another session began, or this one has ended
+        if visit.session is not None and not is_over and _is_navigation(request):
             self._parts.cookies.renew(response, visit.session)
         return response
 
