@@ -66,6 +66,7 @@ async def sign_in(visit: Visit) -> Response:
         raise NotFound
     request.scope["backstay.principal"] = STRANGER
     try:
+        visit.parts.cookies.check_kept(request)
         answer = await sender_of(request)(step.message(visit.form))
     except AppError as error:
         if error.code in STEPS:
