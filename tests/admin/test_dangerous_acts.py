@@ -101,3 +101,33 @@ async def test_nobody_acts_as_a_superuser(console: Open, login: Login) -> None:
     page = await visitor.submit(f"/form/impersonate?path.id={admin.id}", {})
     assert page.status_code in {403, 409}
     assert re.search(r'role="alert">[^<]+', page.text)
+
+
+async def test_no_password_is_asked_of_who_acts_as_somebody(console: Open, login: Login) -> None:
+    person, visitor = await login("admin"), await console()
+    user = await login()
+    await visitor.submit(f"/form/impersonate?path.id={user.id}", {})
+    asked = await visitor.submit("/fresh", {"password": PASSWORD})
+    assert asked.status_code == 403
+    assert "not an impersonator" in asked.text
+    assert "not your password" not in asked.text
+    assert (await person.client.get("/api/v1/users/me")).status_code == 200
+
+
+async def test_what_began_a_session_is_not_undone_by_the_last_one(
+    console: Open, login: Login, clock: FrozenClock
+) -> None:
+    person, visitor = await login(), await console()
+    form = {"csrf": await visitor.token(), "path.id": person.id}
+    clock.forward(minutes=2)  # the cookie of the administrator would be written anew
+    await visitor.client.post("/admin/form/impersonate", data=form)
+    assert f"You act as {person.email}." in (await visitor.get("")).text
+    clock.forward(minutes=2)
+    assert (await visitor.sign_in(person.email)).status_code == 303
+    page = await visitor.get("")
+    assert page.status_code == 200
+    assert "You act as" not in page.text
+    clock.forward(minutes=2)
+    answer = await visitor.client.post("/admin/sign-out", data={"csrf": await visitor.token()})
+    assert "console" not in visitor.client.cookies
+    assert len(answer.headers.get_list("set-cookie")) == 1

@@ -1,9 +1,12 @@
 """Shows that no other site can make a browser do something in the console."""
 
+from pathlib import Path
+
 import pytest
 from fastapi import FastAPI
 
-from backstay.testing import Login
+from backstay.application import create_app
+from backstay.testing import Login, settings_with
 from tests.admin.conftest import Open
 from tests.admin.visiting import Visitor
 
@@ -60,6 +63,21 @@ async def test_a_form_without_an_origin_is_refused(console: Open) -> None:
     assert (await visitor.client.post(FORM, data=filled)).status_code == 403
 
 
+async def test_scripts_of_other_origins_read_no_page(seeded_url: str, tmp_path: Path) -> None:
+    other = "https://shop.example"
+    app = create_app(settings_with(seeded_url, tmp_path, APP_CORS_ORIGINS=other))
+    async with app.router.lifespan_context(app):
+        visitor = Visitor(app)
+        assert (await visitor.sign_in("admin")).status_code == 303
+        for path in ("", "/form/create_item", "/pick/list_users", "/export/list_users"):
+            answer = await visitor.get(path, headers={"Origin": other})
+            assert answer.status_code == 403
+            assert "csrf" not in answer.text
+            assert "admin@" not in answer.text
+            assert (await visitor.get(path)).status_code == 200
+        await visitor.client.aclose()
+
+
 async def test_another_site_signs_nobody_in(stranger: Visitor, login: Login) -> None:
     person = await login()
     stranger.client.headers["Origin"] = "https://evil.example"
@@ -106,5 +124,9 @@ async def test_junk_is_refused_with_a_sentence(console: Open) -> None:
             headers={"Content-Type": "application/x-www-form-urlencoded"},
         )
         assert answer.status_code in {400, 403, 413}
+    deep = {**form, "operation": "block_user", "ids": "x", "body": "[" * 100_000}
+    answer = await visitor.client.post("/admin/form/start_bulk", data=deep)
+    assert answer.status_code == 422
+    assert "This is not JSON" in answer.text
     crowded = await visitor.client.post(FORM, data={**form, **many})
     assert crowded.status_code == 400

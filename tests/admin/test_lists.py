@@ -166,3 +166,13 @@ async def test_rows_are_counted_up_to_a_bound(
     monkeypatch.setattr("backstay.admin.counting.MOST", 59)
     assert (await visitor.get("/count/list_items")).text == "more than 59 rows"
     assert (await visitor.get("/count/get_item")).status_code == 404
+
+
+async def test_an_export_that_is_refused_is_a_page(console: Open) -> None:
+    visitor, other = await console(), await console("user")
+    refused = await other.get("/export/list_users")
+    wrong = await visitor.get("/export/list_users?cursor=none")
+    assert (refused.status_code, wrong.status_code) == (403, 422)
+    for page in (refused, wrong):
+        assert page.headers["content-type"].startswith("text/html")
+        assert "content-disposition" not in page.headers

@@ -135,3 +135,20 @@ async def test_the_history_of_an_object_is_one_link_away(console: Open) -> None:
     history = re.search(r'href="/admin(/data/system/activity\?target=[^"]+)">History<', page)
     assert history is not None
     assert ">CreateItem<" in (await visitor.get(history[1])).text
+
+
+async def test_only_the_file_asked_for_may_be_kept(console: Open) -> None:
+    visitor = await console()
+    page = (await visitor.get("")).text
+    (address,) = re.findall(r'src="/admin(/assets/[^"]+)"', page)
+    assert "immutable" in (await visitor.get(address)).headers["cache-control"]
+    other = await visitor.get("/assets/of-another-release/console.js")
+    assert other.status_code == 200
+    assert other.headers["cache-control"] == "no-store"
+
+
+async def test_a_slash_at_the_end_leads_to_the_console(console: Open, stranger: Visitor) -> None:
+    visitor = await console()
+    assert (await visitor.get("/")).headers["location"] == "/admin"
+    asked = await stranger.get("/")
+    assert asked.headers["location"].startswith("/admin/sign-in?next=")

@@ -15,6 +15,7 @@ from backstay.core.permissions import Scope
 from backstay.core.principal import Principal
 from backstay.testing import Login, Person
 from backstay.web.dispatch import Route
+from tests.admin.conftest import Open
 from tests.admin.visiting import Visitor
 from tests.features.granting import grant
 
@@ -171,3 +172,11 @@ async def test_what_is_offered_may_be_asked_for(
         answer = await visitor.get(section.href)
         assert (answer.status_code == 200) == (f'href="/admin{section.href}"' in home)
     assert sections
+
+
+async def test_no_form_is_shown_of_what_is_refused(console: Open) -> None:
+    visitor = await console("user")
+    for path in ("/form/set_password", "/form/update_user", "/ask/get_user"):
+        assert (await visitor.get(path)).status_code == 403, path
+    for path in ("/form/update_me", "/ask/get_item"):
+        assert (await visitor.get(path)).status_code == 200, path

@@ -74,8 +74,13 @@ async def test_the_cookie_is_bound_to_the_host_outside_local(
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         visitor = Visitor(app)
+        lost = await visitor.sign_in("admin@example.com")
+        visitor.client.headers["Origin"] = "https://testserver"  # behind a proxy with TLS
         answer = await visitor.sign_in("admin@example.com")
         await visitor.client.aclose()
+    assert lost.status_code == 403
+    assert "over HTTPS" in lost.text
+    assert "set-cookie" not in lost.headers
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith("__Host-console=")
     assert {"HttpOnly", "Path=/", "SameSite=lax", "Secure"} <= set(cookie.split("; "))

@@ -119,6 +119,14 @@ def test_a_port_in_use_ends_in_a_sentence(tmp_path: Path, call: Call) -> None:
     assert not (tmp_path / "backstay.db").exists()
 
 
+def test_the_console_has_no_port_of_the_api(tmp_path: Path, call: Call) -> None:
+    port = str(free_port())
+    ended = call("serve", "--port", port, ADMIN_CONSOLE_PORT=port)
+    assert ended.code == 1
+    assert "ADMIN_CONSOLE_PORT" in ended.errors
+    assert not (tmp_path / "backstay.db").exists()
+
+
 def _has_ipv6() -> bool:
     with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::1", 0))

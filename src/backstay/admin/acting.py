@@ -23,7 +23,9 @@ _STALE = 412
 
 async def show(visit: Visit) -> Response:
     """An empty form; one that changes something shows what is there."""
+    await visit.count()
     act = _act_of(visit)
+    visit.demand(act)
     if visit.lacks_proof(act):
         return visit.to_fresh()
     inputs, etag = _inputs(visit, act), ""
@@ -44,7 +46,7 @@ async def send(visit: Visit) -> Response:
     except FreshProofRequired:
         return visit.to_fresh()
     except AppError as error:
-        if error.status not in {400, 403, 404, 409, _STALE, 422, 429, 503}:
+        if error.status not in {400, 403, 404, 409, _STALE, 413, 422, 429, 503}:
             raise
         return await _refused(visit, act, inputs, error)
     if act.message is Impersonate:

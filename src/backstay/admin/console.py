@@ -24,7 +24,7 @@ from backstay.admin import (
 from backstay.admin.catalog import Catalog
 from backstay.admin.cookies import Cookies
 from backstay.admin.operations import may_send
-from backstay.admin.rendering import asset_response, environment
+from backstay.admin.rendering import asset, asset_response, environment
 from backstay.admin.tables import BASE
 from backstay.admin.visits import HOME, Handler, Parts, Visit
 from backstay.core.addresses import normal_origin
@@ -86,6 +86,7 @@ class Console:
         self._router = Router(
             [
                 self._route("", home),
+                self._route("/", _to_home),
                 self._route("/sign-in", sign_in.show, "GET", is_public=True),
                 self._route("/sign-in", sign_in.sign_in, "POST", is_public=True),
                 self._route("/sign-out", sign_in.sign_out, "POST"),
@@ -127,12 +128,14 @@ class Console:
             await self._identify(visit)
             if visit.session is None and not is_public:
                 return await self._to_sign_in(visit)
+            self._check_origin(request)
             if request.method not in _SAFE:
                 await self._accept_form(visit, needs_token=not is_public)
             response = await handler(visit)
         except Exception as error:
             response = visit.error(_refusal(request, error))
-        if visit.session is not None and _is_navigation(request):
+        is_over = "set-cookie" in response.headers  # another session began, or this one has ended
+        if visit.session is not None and not is_over and _is_navigation(request):
             self._parts.cookies.renew(response, visit.session)
         return response
 
@@ -167,10 +170,13 @@ class Console:
         That of a sign-in belongs to no session yet: it has no token, only an origin.
 
         Raises:
-            Forbidden: another site sent it, or a page of another session.
+            Forbidden: a page of another session sent it.
         """
         request = visit.request
-        self._check_origin(request)
+        if needs_token:
+            await visit.count()
+        else:
+            await sign_in.count(request)
         async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
             pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         visit.form = dict(pairs)
@@ -180,13 +186,21 @@ class Console:
             raise Forbidden("This form is of another session: open its page again.")
 
     def _check_origin(self, request: Request) -> None:
+        """Refuse forms of other origins, and to let their scripts read pages: `APP_CORS_ORIGINS`
+        may ask the API only.
+
+        Raises:
+            Forbidden: a page of another origin asks, or does not say of which it is.
+        """
         given = request.headers.getlist("origin")
         host = request.headers.get("host", "")
         own = {normal_origin(f"{scheme}://{host}") for scheme in ("http", "https")}
-        if not given or not set(map(normal_origin, given)) <= own | {self._parts.public_origin}:
-            raise Forbidden("Only pages of this console may send its forms.")
-        if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-            raise Forbidden("Only pages of this console may send its forms.")
+        is_own = set(map(normal_origin, given)) <= own | {self._parts.public_origin}
+        if request.method not in _SAFE:
+            site = request.headers.get("sec-fetch-site", "same-origin")
+            is_own = is_own and bool(given) and site in {"same-origin", "none"}
+        if not is_own:
+            raise Forbidden("Only pages of this console may ask it.")
 
 
 def _refusal(request: Request, error: Exception) -> AppError:
@@ -204,7 +218,13 @@ async def home(visit: Visit) -> Response:
     first = visit.parts.pages.get(HOME)
     if first is not None and may_send(visit.principal, first.query):
         return await pages.show_page(visit, HOME)
+    await visit.count()
     return visit.page("home.html")
+
+
+async def _to_home(visit: Visit) -> Response:
+    await visit.count()
+    return visit.redirect("")
 
 
 async def _nothing(visit: Visit) -> Response:
@@ -213,8 +233,12 @@ async def _nothing(visit: Visit) -> Response:
 
 
 async def _asset(request: Request) -> Response:
-    content, media_type = asset_response(request.path_params["name"])
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    """A static file. Servers of two releases may run side by side: one that has another file of
+    this name gives it, too, but nobody may keep it."""
+    name = request.path_params["name"]
+    content, media_type = asset_response(name)
+    is_asked_for = request.scope["path"] == asset(name)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"} if is_asked_for else {}
     return Response(content, headers=headers, media_type=media_type)
 
 

@@ -10,11 +10,13 @@ from binascii import Error as NotBase64
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from backstay.core.errors import Forbidden
 from backstay.core.ports import Clock
 from backstay.web.request import lines_of
 
@@ -24,6 +26,7 @@ LONGEST = timedelta(hours=12)
 """After this time it does so in any case."""
 RENEWED = timedelta(minutes=1)
 """How old the note of the last page in a cookie may be before it is written anew."""
+_OWN_MACHINE = {"localhost", "127.0.0.1", "::1"}
 _LENGTH = 16 + 16 + 4 + 4
 
 
@@ -48,6 +51,16 @@ class Cookies:
         self._clock = clock
         self._secure = secure
         self.name = "__Host-console" if secure else "console"
+
+    def check_kept(self, request: Request) -> None:
+        """Refuse to sign somebody in whose browser would not keep the cookie.
+
+        Raises:
+            Forbidden: the page came over plain HTTP, and not from the browser's own machine.
+        """
+        page = urlsplit(request.headers.get("origin", ""))
+        if self._secure and page.scheme == "http" and page.hostname not in _OWN_MACHINE:
+            raise Forbidden("Open this page over HTTPS: browsers keep no session of it otherwise.")
 
     def read(self, request: Request) -> ConsoleSession | None:
         """The session of the first cookie that this server wrote and that has not expired."""

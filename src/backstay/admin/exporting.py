@@ -34,7 +34,8 @@ async def export(visit: Visit) -> Response:
     await call.count(visit.request)
     message = await call.message()
     sender = sender_of(visit.request)
-    rows: Stream[View] = Stream(_pages(message, sender))
+    first = await sender(message)  # here a refusal becomes a page
+    rows: Stream[View] = Stream(_pages(first, message, sender))
     context = Context(message, sender.principal, sender.origin, sender)
     return StreamResponse(
         rows,
@@ -46,9 +47,8 @@ async def export(visit: Visit) -> Response:
     )
 
 
-async def _pages(message: Message[Any], sender: Sender) -> AsyncIterator[Sequence[View]]:
+async def _pages(page: Any, message: Message[Any], sender: Sender) -> AsyncIterator[Sequence[View]]:
     """The rows of one page after the other; the first one is there even if it is empty."""
-    page = await sender(message)
     while isinstance(page, CursorPage):
         yield page.items
         if page.next_cursor is None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic_core import from_json
+
 from backstay.admin.operations import Operation, words
 from backstay.admin.sending import Pairs
 from backstay.admin.tables import in_utc
@@ -184,7 +186,7 @@ def _value(each: Input, text: str, *, was: str, replaces: bool) -> tuple[bool, A
         return each.required and is_text, ""
     if each.kind == "json":
         try:
-            return True, json.loads(text)
+            return True, from_json(text)  # to the depth that the API reads
         except ValueError:
             fault = FieldError(each.name, "json", "This is not JSON")
             raise Invalid("1 field is not valid.", errors=(fault,)) from None

@@ -43,6 +43,7 @@ async def show_page(visit: Visit, path: str) -> Response:
 
 async def explore(visit: Visit) -> Response:
     """Every operation of the API that the reader may send."""
+    await visit.count()
     groups: dict[str, list[Operation]] = {}
     for each in (*visit.catalog.reads.values(), *visit.catalog.acts.values()):
         if visit.may(each):
@@ -52,9 +53,11 @@ async def explore(visit: Visit) -> Response:
 
 async def ask(visit: Visit) -> Response:
     """The form of a query; what is filled in becomes the address of its page."""
+    await visit.count()
     operation = visit.catalog.reads.get(visit.request.path_params["operation"])
     if operation is None:
         raise NotFound("The console has no such page.")
+    visit.demand(operation)
     inputs = prefilled(inputs_of(operation, visit.principal), visit.given)
     path = {each.name.removeprefix(PATH): each.value for each in inputs if each.is_in_path}
     is_complete = all(each.value for each in inputs if each.required)

@@ -4,11 +4,12 @@ from starlette.responses import RedirectResponse, Response
 
 from backstay.admin.sign_in import local
 from backstay.admin.visits import Visit
-from backstay.core.errors import AppError, NotFound
+from backstay.core.errors import AppError, Impersonated, NotFound
 
 
 async def show(visit: Visit) -> Response:
     """Ask for the password."""
+    await visit.count()
     return visit.page("fresh.html", next=visit.given.get("next", ""))
 
 
@@ -25,7 +26,7 @@ async def prove(visit: Visit) -> Response:
     except AppError as error:
         if error.status not in {401, 403, 422}:
             raise
-        return visit.page(
-            "fresh.html", status=error.status, next=target, problem="This is not your password."
-        )
+        is_theirs = isinstance(error, Impersonated)
+        problem = error.detail if is_theirs else "This is not your password."
+        return visit.page("fresh.html", status=error.status, next=target, problem=problem)
     return RedirectResponse(local(target), 303)

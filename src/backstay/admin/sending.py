@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from starlette.requests import Request
 from starlette.types import Message as ASGIMessage
 
@@ -17,7 +17,7 @@ from backstay.core.idempotency import IdempotencyKey, Replayed
 from backstay.core.messages import Message
 from backstay.core.representation import NO_PRECONDITIONS, Preconditions, Representation
 from backstay.limits.classes import GENERAL
-from backstay.web.request import JSON
+from backstay.web.request import JSON, too_large
 from backstay.web.state import edge_of, sender_of
 
 Pairs = list[tuple[str, str]]
@@ -50,10 +50,13 @@ class Call:
         """The message of the request, built as the route builds it.
 
         Raises:
-            Invalid: a part of the request is not valid.
+            AppError: a part of the request is not valid, or larger than its route allows.
         """
         route = self.operation.route
-        given = json.dumps(self.body).encode() if route.parameters.has_body else b""
+        given = to_json(self.body) if route.parameters.has_body else b""
+        most = route.spec.body_bytes
+        if most is not None and len(given) > most:
+            raise too_large(most)
 
         async def receive() -> ASGIMessage:
             return {"type": "http.request", "body": given, "more_body": False}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from backstay.admin.tables import BASE
@@ -16,6 +17,8 @@ from backstay.features.auth.commands.sign_in import Login
 from backstay.features.auth.commands.sign_out import Logout
 from backstay.features.auth.routes import LOGIN
 from backstay.features.auth.schemas import TokenAnswer
+from backstay.limits.classes import SHORT_BODY_BYTES
+from backstay.web.request import narrow
 from backstay.web.state import edge_of, sender_of
 
 
@@ -45,15 +48,25 @@ async def show(visit: Visit) -> Response:
     return _page(visit, PASSWORD)
 
 
+async def count(request: Request) -> None:
+    """Count an attempt, before its form is read, and allow the form as much as the API's.
+
+    Raises:
+        AppError: too many (429), or too large (413).
+    """
+    await edge_of(request).limits.by_address(request.scope, LOGIN)
+    narrow(request.scope, SHORT_BODY_BYTES)
+
+
 async def sign_in(visit: Visit) -> Response:
     """Take one step; the last one starts a session and sets its cookie."""
     request, edge = visit.request, edge_of(visit.request)
-    await edge.limits.by_address(request.scope, LOGIN)
     step = STEPS.get(visit.form.get("step", PASSWORD))
     if step is None:
         raise NotFound
     request.scope["backstay.principal"] = STRANGER
     try:
+        visit.parts.cookies.check_kept(request)
         answer = await sender_of(request)(step.message(visit.form))
     except AppError as error:
         if error.code in STEPS:

@@ -16,11 +16,11 @@ from backstay.admin.rendering import page
 from backstay.admin.sending import Answer, Call, Pairs
 from backstay.admin.tables import BASE
 from backstay.core.console import AdminPage
-from backstay.core.errors import AppError, FreshProofRequired
+from backstay.core.errors import AppError, Forbidden, FreshProofRequired
 from backstay.core.ports import AccessTokens, Clock
 from backstay.core.principal import STRANGER, Principal
 from backstay.core.proof import check_proof
-from backstay.web.state import sender_of
+from backstay.web.state import edge_of, sender_of
 
 HOME = "dashboard"
 """The page of a feature with this path is the first one of the console."""
@@ -107,8 +107,31 @@ class Visit:
         """Whether to offer it."""
         return may_send(self.principal, operation.message)
 
+    async def count(self) -> None:
+        """Count a page that may send nothing, under the limit of its reader.
+
+        Raises:
+            RateLimited: too many.
+        """
+        scope = self.request.scope
+        await edge_of(self.request).limits.by_user(scope, self.principal, None)
+
+    def demand(self, operation: Operation) -> None:
+        """Show no form of what the principal may not send.
+
+        Raises:
+            Forbidden: so it is.
+        """
+        if not self.may(operation):
+            raise Forbidden
+
     def lacks_proof(self, operation: Operation) -> bool:
-        """Whether the password is asked for again before the operation may be sent."""
+        """Whether the password is asked for again before the operation may be sent.
+
+        Whoever acts as somebody else may not send it at all, which no password changes.
+        """
+        if self.principal.actor_id is not None:
+            return False
         try:
             origin = sender_of(self.request).origin
             check_proof(operation.message, self.principal, origin, self.parts.clock())

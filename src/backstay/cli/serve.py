@@ -53,6 +53,10 @@ def serve(
     if settings.admin.console and settings.admin.console_port is not None:
         if host is not None:
             os.environ["SERVER_HOST"] = host  # the workers read it
+        if settings.admin.console_port == address[1]:  # both would listen, and answer in turn
+            said = f"Port {address[1]} is that of the API. Choose another with ADMIN_CONSOLE_PORT."
+            typer.echo(said, err=True)
+            raise typer.Exit(1)
         free_address(address[0], settings.admin.console_port, "ADMIN_CONSOLE_PORT")
     if settings.is_local and settings.app.public_url == PUBLIC_URL:
         # the server reads it, so that its links work
