@@ -81,7 +81,7 @@ _NOTHING = Markup('<span class="none">-</span>')
 _YES, _NO = Markup('<span class="yes">yes</span>'), Markup('<span class="no">no</span>')
 _LINKED = Markup('<a class="id" href="%s" title="%s">%s</a>')
 _ID = Markup('<span class="id" title="%s">%s</span>')
-_MOMENT = Markup('<time datetime="%s">%s</time>')
+_MOMENT = Markup('<time datetime="%s" title="%s">%s</time>')
 _CLIPPED = Markup('<span title="%s">%s…</span>')
 
 
@@ -127,8 +127,8 @@ def told(text: str) -> Markup:
 
 
 def moment(value: str) -> Markup:
-    """A moment in ISO 8601, to the second."""
-    return _MOMENT % (value, value[:19].replace("T", " "))
+    """A moment in ISO 8601, to the second; the title is the whole of it, with its zone."""
+    return _MOMENT % (value, value, value[:19].replace("T", " "))
 
 
 def _clipped(value: Any) -> Markup:
