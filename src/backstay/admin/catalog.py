@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from backstay.admin.operations import PARAMETER, Operation, words
-from backstay.core.console import AdminView
+from backstay.core.console import DATA, AdminView
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
 from backstay.web.dispatch import Route
@@ -59,11 +59,7 @@ class Catalog:
         reads = {each.id: each for each in found if each.method == "GET"}
         acts = {each.id: each for each in found if each.method != "GET"}
         sections = [
-            Section(
-                title_in(arranged, each) or words(each.path.rpartition("/")[2]),
-                each.route.spec.tag,
-                each,
-            )
+            _section(each, arranged.get(each.message))
             for each in reads.values()
             if each.is_list and not each.parameters
         ]
@@ -200,10 +196,9 @@ class Catalog:
         return [(re.compile(PARAMETER.sub(r"(?P<\1>[^/]+)", each.path)), each) for each in ordered]
 
 
-def title_in(views: Mapping[type[Message[Any]], AdminView], listed: Operation) -> str:
-    """The title that its feature gives a list; empty if it gives none."""
-    view = views.get(listed.message)
-    return "" if view is None else view.title
+def _section(listed: Operation, view: AdminView | None) -> Section:
+    title = (view and view.title) or words(listed.path.rpartition("/")[2])
+    return Section(title, view.group if view else DATA, listed)
 
 
 def _is_usual(route: Route) -> bool:

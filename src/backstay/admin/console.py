@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 from backstay.admin import acting, bulk, exporting, pages, picking, proving, showing, sign_in
 from backstay.admin.catalog import Catalog
 from backstay.admin.cookies import Cookies
-from backstay.admin.operations import may_send
 from backstay.admin.rendering import asset_response, environment
 from backstay.admin.tables import BASE
 from backstay.admin.visits import HOME, Handler, Parts, Visit
@@ -190,10 +189,7 @@ def _refusal(request: Request, error: Exception) -> AppError:
 
 async def home(visit: Visit) -> Response:
     """The first page: that of a feature, if the reader may see it, else what there is to see."""
-    first = visit.parts.pages.get(HOME)
-    if first is not None and may_send(visit.principal, first.query):
-        return await pages.show_page(visit, HOME)
-    return visit.page("home.html")
+    return visit.page("home.html") if visit.home is None else await pages.show_page(visit, HOME)
 
 
 async def _nothing(visit: Visit) -> Response:
