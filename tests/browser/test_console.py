@@ -110,7 +110,7 @@ def test_one_box_chooses_all_rows(signed_in: Visitor) -> None:
     chosen = signed_in.page.locator("tbody input:checked")
     expect(chosen).to_have_count(11)
     signed_in.page.get_by_label("With the chosen rows").select_option("delete_item")
-    signed_in.page.get_by_role("button", name="Do it").click()
+    signed_in.page.get_by_role("button", name="Start").click()
     expect(signed_in.page.get_by_text("100 %")).to_be_visible()
     assert signed_in.noted() == []
 

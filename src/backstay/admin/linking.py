@@ -17,19 +17,29 @@ def relations_of(
     """Titles and addresses of what belongs to an object: lists below it, those that can be
     filtered by it, and the audit trail about it."""
     found = [
-        (title_of(visit, each), f"{BASE}/data{each.filled(_renamed(each, operation, path))}")
+        (
+            _short(title_of(visit, each)),
+            f"{BASE}/data{each.filled(_renamed(each, operation, path))}",
+        )
         for each in visit.catalog.relations_of(operation)
         if visit.may(each)
     ]
+    known = {title for title, _ in found}
     found += [
-        (title_of(visit, section.operation), f"{BASE}{section.href}?{urlencode({name: value})}")
+        (section.title, f"{BASE}{section.href}?{urlencode({name: value})}")
         for section, name in visit.catalog.filtered_by(operation)
         if visit.may(section.operation) and (value := data.get("id")) is not None
+        if section.title not in known
     ]
     trail = visit.catalog.reads.get("list_activity")
     if data.get("id") and trail is not None and "target" in trail.filters and visit.may(trail):
         found.append(("History", f"{BASE}/data{trail.path}?target={quote(str(data['id']))}"))
     return found
+
+
+def _short(title: str) -> str:
+    """A title on the page of the object that it is of: of `Sessions of user` only `Sessions`."""
+    return title.partition(" of ")[0]
 
 
 def _renamed(to: Operation, of: Operation, path: Mapping[str, str]) -> dict[str, str]:
@@ -44,11 +54,17 @@ def acts_of(
     path: Mapping[str, str],
     data: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """What can be done with what is shown; a command that needs further ids is not near."""
+    """What can be done with what is shown; a command that needs further ids is not near.
+
+    Of a list, one that needs a further id is there only if its form can search for what that names,
+    and its rows do not have it.
+    """
     acts = [each for each in visit.catalog.acts_on(operation) if visit.may(each)]
-    if operation.is_list:
-        acts = [each for each in acts if len(each.parameters) == len(operation.parameters)]
-    arranged = visit.catalog.view_of(visit.catalog.list_above(operation))
+    has_rows = operation.is_list or operation.items is not None
+    if has_rows:
+        own, in_rows = len(operation.parameters), visit.catalog.acts_on_row(operation)
+        acts = [e for e in acts if visit.catalog.is_found(e.parameters[own:]) and e not in in_rows]
+    arranged = visit.catalog.view_of(visit.catalog.above(operation))
     first = arranged.actions if arranged else ()
     if first:
         acts.sort(key=lambda each: first.index(each.message) if each.message in first else 99)
@@ -60,7 +76,7 @@ def acts_of(
             "href": form_link(each, dict(zip(each.parameters, path.values(), strict=False))),
             "is_risky": each.method == "DELETE",
             "is_near": len(each.parameters) == len(operation.parameters)
-            and (not first or operation.is_list or each.message in first),
+            and (not first or has_rows or each.message in first),
         }
         for each in acts
         if not (each.method == "PUT" and each.template in partial)
@@ -80,7 +96,7 @@ def form_link(act: Operation, values: Mapping[str, Any]) -> str:
 
 
 def above_of(visit: Visit, operation: Operation, path: Mapping[str, str]) -> tuple[str, str] | None:
-    above = visit.catalog.list_above(operation)
+    above = visit.catalog.above(operation)
     if above is None or not visit.may(above):
         return None
     values = {name: quote(value, safe="") for name, value in path.items()}

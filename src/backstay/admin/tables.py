@@ -64,9 +64,14 @@ def fields_in(view: type[View]) -> tuple[Column, ...]:
     )
 
 
+def name_in(row: Mapping[str, Any]) -> str:
+    """What people call a row or an object: the first of its fields that is a name; else empty."""
+    return next((str(row[each]) for each in _LABELS if row.get(each)), "")
+
+
 def label_in(row: Mapping[str, Any]) -> str:
-    """What people call a row or an object: the first of its fields that is a name."""
-    return next((str(row[each]) for each in _LABELS if row.get(each)), str(row.get("id", "")))
+    """What tells a row from others: its name, or its id if it has none."""
+    return name_in(row) or str(row.get("id", ""))
 
 
 def _kind(told: Mapping[str, Any]) -> str:
