@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
 
+from backstay.core.bus import is_personal
 from backstay.core.introspection import fields_of
 from backstay.core.listing import ListQuery
 from backstay.core.messages import Message, View, argument_of
@@ -18,6 +19,8 @@ PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
 
 def may_send(principal: Principal, message: type[Message[Any]]) -> bool:
     """Whether a principal holds what a message asks for; its rules may still refuse it."""
+    if principal.actor_id is not None and is_personal(message):
+        return False
     policy = message.permission
     if isinstance(policy, PermissionSpec):
         return principal.grant(policy.key) is not None

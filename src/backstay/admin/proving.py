@@ -4,7 +4,7 @@ from starlette.responses import RedirectResponse, Response
 
 from backstay.admin.sign_in import local
 from backstay.admin.visits import Visit
-from backstay.core.errors import AppError, NotFound
+from backstay.core.errors import AppError, Impersonated, NotFound
 
 
 async def show(visit: Visit) -> Response:
@@ -14,9 +14,7 @@ async def show(visit: Visit) -> Response:
 
 async def prove(visit: Visit) -> Response:
     """Check the password, and go back to where it was asked for."""
-    operation = next(
-        (each for each in visit.catalog.acts.values() if each.path == "/auth/fresh"), None
-    )
+    operation = visit.catalog.acts.get("reauthenticate")
     if operation is None:
         raise NotFound
     target = visit.form.get("next", "")
@@ -25,7 +23,6 @@ async def prove(visit: Visit) -> Response:
     except AppError as error:
         if error.status not in {401, 403, 422}:
             raise
-        return visit.page(
-            "fresh.html", status=error.status, next=target, problem="This is not your password."
-        )
+        problem = error.title if isinstance(error, Impersonated) else "This is not your password."
+        return visit.page("fresh.html", status=error.status, next=target, problem=problem)
     return RedirectResponse(local(target), 303)
