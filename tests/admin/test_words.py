@@ -5,6 +5,7 @@ import re
 import pytest
 
 from backstay.admin.operations import words
+from backstay.admin.tables import MOST_PARTS, cell
 from backstay.testing import Login
 from tests.admin.conftest import Open
 
@@ -27,6 +28,14 @@ pytestmark = pytest.mark.anyio
 )
 def test_names_in_code_are_written_as_people_write(name: str, told: str) -> None:
     assert words(name) == told
+
+
+def test_values_are_named_as_far_as_they_are_plain() -> None:
+    named = "<code>id</code> 1<br><code>note</code> &lt;b&gt;"
+    assert cell({"id": 1, "note": "<b>"}) == named
+    assert cell(["a", "b"]) == "a, b"
+    assert cell({"deep": {"a": 1}}) == "{&#34;deep&#34;:{&#34;a&#34;:1}}"
+    assert "<code>" not in cell(dict.fromkeys(map(str, range(MOST_PARTS + 1)), 1))
 
 
 async def test_a_user_has_a_link_to_all_that_is_theirs(console: Open, login: Login) -> None:

@@ -207,9 +207,6 @@ def _fact(visit: Visit, name: str, value: Any, column: Column | None) -> dict[st
     kind = column.kind if column else ""
     is_text = isinstance(value, str) and ("\n" in value or len(value) > 120)
     shown = Markup("<pre>{}</pre>").format(value) if is_text else None
-    if isinstance(value, dict) and not any(isinstance(e, (dict, list)) for e in value.values()):
-        parts = [Markup("<code>%s</code> %s") % (key, cell(each)) for key, each in value.items()]
-        shown = Markup("<br>").join(parts) if parts else None
     if name == "progress" and isinstance(value, int):
         shown = _PROGRESS % (100, value, words(name), f"{value} %")
     return {

@@ -26,6 +26,8 @@ _LABELS = ("name", "title", "label", "email", "username", "key", "message", "cod
 """Fields by which people tell rows apart, the best first."""
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 _UUID_LENGTH = 36
+MOST_PARTS = 20
+"""Of a longer object or list a table shows the JSON."""
 _SHOWN = 200
 """Of a longer value a table shows so many characters."""
 
@@ -87,6 +89,7 @@ _YES, _NO = Markup('<span class="yes">yes</span>'), Markup('<span class="no">no<
 _LINKED = Markup('<a class="id" href="%s" title="%s">%s</a>')
 _ID = Markup('<span class="id" title="%s">%s</span>')
 _MOMENT = Markup('<time datetime="%s" title="%s">%s</time>')
+_NAMED = Markup("<code>%s</code> %s")
 _CLIPPED = Markup('<span title="%s">%s…</span>')
 
 
@@ -105,8 +108,7 @@ def cell(
     if value in (None, "", [], {}) or isinstance(value, bool):
         return (_YES if value else _NO) if isinstance(value, bool) else _NOTHING
     if isinstance(value, (dict, list)):
-        is_plain = isinstance(value, list) and not any(isinstance(e, (dict, list)) for e in value)
-        return _clipped(", ".join(map(str, value)) if is_plain else to_json(value).decode())
+        return _several(value, catalog)
     if kind == "date-time":
         return moment(str(value))
     if catalog is not None and (path := catalog.path_to(name, value)) is not None:
@@ -114,6 +116,16 @@ def cell(
     if kind == "uuid":
         return _ID % (value, value if is_whole else short(value))
     return _clipped(value)
+
+
+def _several(value: dict[str, Any] | list[Any], catalog: Catalog | None) -> Markup:
+    parts = value.values() if isinstance(value, dict) else value
+    if len(value) > MOST_PARTS or any(isinstance(each, (dict, list)) for each in parts):
+        return _clipped(to_json(value).decode())
+    if isinstance(value, list):
+        return _clipped(", ".join(map(str, value)))
+    named = (_NAMED % (name, cell(each, "", catalog, name)) for name, each in value.items())
+    return Markup("<br>").join(named)
 
 
 def short(value: Any) -> str:
