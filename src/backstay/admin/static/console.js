@@ -45,6 +45,7 @@ function pick(input) {
     const response = await fetch(url, { headers: { Accept: "application/json" } });
     if (number !== asked || !response.ok) return;
     const { rows } = await response.json();
+    const chosen = found.querySelector('[aria-selected="true"]')?.dataset.id;
     found.replaceChildren(
       ...rows.map((row, index) => {
         const option = document.createElement("li");
@@ -52,7 +53,7 @@ function pick(input) {
         option.dataset.id = row.id;
         option.textContent = row.label === row.id ? row.id : `${row.label} · ${row.id}`;
         option.setAttribute("role", "option");
-        option.setAttribute("aria-selected", "false");
+        option.setAttribute("aria-selected", String(row.id === chosen));
         option.addEventListener("mousedown", (event) => {
           event.preventDefault();
           take(option);
@@ -60,6 +61,7 @@ function pick(input) {
         return option;
       }),
     );
+    if (rows.some((row) => row.id === chosen)) select(0); // it may stand elsewhere now
     found.hidden = rows.length === 0;
     input.setAttribute("aria-expanded", String(rows.length > 0));
   };
@@ -73,7 +75,7 @@ function pick(input) {
     const chosen = found.querySelector('[aria-selected="true"]');
     if (event.key in STEPS && !found.hidden) {
       event.preventDefault();
-      select(LABEL[event.key]);
+      select(STEPS[event.key]);
     } else if (event.key === "Enter" && !found.hidden && chosen) {
       event.preventDefault();
       take(chosen);
