@@ -96,6 +96,7 @@ def form_link(act: Operation, values: Mapping[str, Any]) -> str:
 
 
 def above_of(visit: Visit, operation: Operation, path: Mapping[str, str]) -> tuple[str, str] | None:
+    """The title and the address of what a page hangs under, if the principal may see it."""
     above = visit.catalog.above(operation)
     if above is None or not visit.may(above):
         return None
@@ -105,6 +106,10 @@ def above_of(visit: Visit, operation: Operation, path: Mapping[str, str]) -> tup
 
 
 def title_of(visit: Visit, operation: Operation) -> str:
+    """What the page of a query is called: as its feature says, else by its path or its message."""
+    declared = (e.title for e in visit.parts.pages.values() if e.query is operation.message)
+    if title := next(declared, ""):
+        return title
     if operation.is_list and not operation.parameters:
         return next(e.title for e in visit.catalog.sections if e.operation is operation)
     return operation.title.removeprefix("List ").removeprefix("Get ").capitalize()

@@ -27,7 +27,14 @@ def may_send(principal: Principal, message: type[Message[Any]]) -> bool:
     return policy is not SYSTEM_ONLY
 
 
-_WRITTEN = {"id": "ID", "ids": "IDs", "api": "API", "url": "URL", "email": "e-mail"}
+_WRITTEN = {
+    "id": "ID",
+    "ids": "IDs",
+    "api": "API",
+    "url": "URL",
+    "email": "e-mail",
+    "bulk": "bulk action",
+}
 """Words that people write in another way than code does."""
 
 
