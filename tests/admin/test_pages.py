@@ -114,9 +114,7 @@ async def test_why_somebody_may_do_something_is_explained(console: Open, login: 
     assert "<td>user</td>" in page
 
 
-async def test_the_explorer_is_where_the_documentation_is(
-    console: Open, seeded_url: str, tmp_path: object
-) -> None:
+async def test_the_explorer_is_where_the_documentation_is(console: Open) -> None:
     visitor = await console("user")
     page = await visitor.get("/explorer")
     assert page.status_code == 200
