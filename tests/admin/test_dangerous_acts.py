@@ -65,6 +65,10 @@ async def test_who_acts_as_somebody_else_is_told_on_every_page(
     (row,) = await execute(backstay, statement)
     assert row.user_id == UUID(person.id)
     assert row.impersonator_id is not None
+    trail = (await (await console()).get("/data/system/activity?message=CreateItem")).text
+    assert f'href="/admin/data/users/{person.id}"' in trail
+    admin = f"/admin/data/users/{row.impersonator_id}"
+    assert f'href="{admin}"' in trail
 
 
 @pytest.mark.parametrize("form", ["change_password", "delete_me", "end_sessions"])

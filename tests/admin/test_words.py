@@ -44,6 +44,7 @@ async def test_a_user_has_a_link_to_all_that_is_theirs(console: Open, login: Log
     (tabs,) = re.findall(r'<nav class="tabs".*?</nav>', page, re.DOTALL)
     links = dict(re.findall(r'<li><a href="/admin/data([^"]+)">([^<]+)</a>', tabs))
     assert len(set(links.values())) == len(links)
+    assert links[f"/system/activity?impersonator_id={person.id}"] == "Audit trail (as impersonator)"
     assert links[f"/users/{person.id}/sessions"] == "Sessions"
     assert links[f"/rbac/users/{person.id}/roles"] == "Roles"
     assert links[f"/tasks?user_id={person.id}"] == "Tasks"

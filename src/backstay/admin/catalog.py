@@ -13,7 +13,9 @@ from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
 from backstay.web.dispatch import Route
 
-_ACCOUNTS = frozenset({"owner_id", "actor_id", "created_by", "updated_by"})
+_ACCOUNTS = frozenset(
+    {"owner_id", "created_by", "updated_by", "impersonator_id", "impersonated_by"}
+)
 """Fields that name an account, besides ``user_id``."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from backstay.admin.forms import PATH
-from backstay.admin.operations import Operation
+from backstay.admin.operations import Operation, words
 from backstay.admin.tables import BASE
 from backstay.admin.visits import Visit
 
@@ -16,25 +16,23 @@ def relations_of(
 ) -> list[tuple[str, str]]:
     """Titles and addresses of what belongs to an object: lists below it, those that can be
     filtered by it, and the audit trail about it."""
-    found = [
-        (
-            _short(title_of(visit, each)),
-            f"{BASE}/data{each.filled(_renamed(each, operation, path))}",
-        )
+    below = {
+        _short(title_of(visit, each)): f"/data{each.filled(_renamed(each, operation, path))}"
         for each in visit.catalog.relations_of(operation)
         if visit.may(each)
-    ]
-    known = {title for title, _ in found}
-    found += [
-        (section.title, f"{BASE}{section.href}?{urlencode({name: value})}")
-        for section, name in visit.catalog.filtered_by(operation)
-        if visit.may(section.operation) and (value := data.get("id")) is not None
-        if section.title not in known
-    ]
+    }
+    value = str(data.get("id") or "")
+    filtered: dict[str, str] = {}
+    for section, name in visit.catalog.filtered_by(operation) if value else ():
+        if visit.may(section.operation) and section.title not in below:
+            title = section.title
+            if title in filtered:  # by another of its fields
+                title += f" (as {words(name.removesuffix('_id')).lower()})"
+            filtered[title] = f"{section.href}?{urlencode({name: value})}"
     trail = visit.catalog.reads.get("list_activity")
-    if data.get("id") and trail is not None and "target" in trail.filters and visit.may(trail):
-        found.append(("History", f"{BASE}/data{trail.path}?target={quote(str(data['id']))}"))
-    return found
+    if value and trail is not None and "target" in trail.filters and visit.may(trail):
+        filtered["History"] = f"/data{trail.path}?target={quote(value)}"
+    return [(title, BASE + href) for title, href in (below | filtered).items()]
 
 
 def _short(title: str) -> str:

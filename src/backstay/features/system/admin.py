@@ -32,5 +32,8 @@ ACTIVITY = AdminView(
     list=ListActivity,
     title="Audit trail",
     group=GROUP,
-    columns=("message", "created_at", "user_id", "actor", "outcome", "code", "address", "targets"),
+    columns=(
+        *("message", "created_at", "user_id", "impersonator_id", "actor"),
+        *("outcome", "code", "address", "targets"),
+    ),
 )
