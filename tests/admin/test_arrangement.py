@@ -49,6 +49,7 @@ from {package}.queries import GetSales
 items = AdminView(
     list=ListItems,
     title="Things",
+    group="Stock",
     columns=("title", "updated_at"),
     form=("description", "title"),
     actions=(UpdateItem,),
@@ -109,6 +110,25 @@ async def test_a_feature_arranges_lists_forms_and_actions(visitor: Visitor) -> N
     near, _, further = detail.partition("More actions")
     assert "Update item</a>" in near
     assert "Delete item</a>" in further
+
+
+async def test_the_navigation_has_groups(visitor: Visitor) -> None:
+    page = (await visitor.get("/page/health")).text
+    (side,) = re.findall(r'<div class="side">(.*?)</nav>', page, re.DOTALL)
+    groups = {}
+    for group in side.split("<h2>"):
+        name, *_ = group.split("</h2>")
+        groups[name if "<" not in name else ""] = re.findall(r">([^<]+)</a>", group)
+    assert groups == {
+        "": ["Dashboard", "Plain", "Sales"],
+        "Access": ["Permissions", "Roles", "Roles matrix", "Sessions", "Tiers", "Users"],
+        "Operations": [
+            *("Audit trail", "Backups", "Bulk actions", "Health", "Jobs", "Mailbox"),
+            *("Queues", "Schedule", "Settings", "Tasks"),
+        ],
+        "Stock": ["Things"],
+        "API": ["Explorer"],
+    }
 
 
 async def test_a_feature_adds_pages(visitor: Visitor) -> None:

@@ -54,7 +54,7 @@ async def test_who_acts_as_somebody_else_is_told_on_every_page(
     person, visitor = await login(), await console()
     answer = await visitor.submit(f"/form/impersonate?path.id={person.id}", {})
     assert answer.headers["location"] == "/admin"
-    for page in ("", "/data/items", "/form/create_item"):
+    for page in ("", "/data/items", "/form/create_item", "/nowhere"):
         assert f"You act as {person.email}." in (await visitor.get(page)).text
     made = await visitor.submit("/form/create_item", {"title": "made for you"})
     assert made.status_code == 303
@@ -65,6 +65,10 @@ async def test_who_acts_as_somebody_else_is_told_on_every_page(
     (row,) = await execute(backstay, statement)
     assert row.user_id == UUID(person.id)
     assert row.impersonator_id is not None
+    trail = (await (await console()).get("/data/system/activity?message=CreateItem")).text
+    assert f'href="/admin/data/users/{person.id}"' in trail
+    admin = f"/admin/data/users/{row.impersonator_id}"
+    assert f'href="{admin}"' in trail
 
 
 @pytest.mark.parametrize("form", ["change_password", "delete_me", "end_sessions"])
@@ -83,6 +87,25 @@ async def test_what_is_personal_stays_closed_to_them(
     )
     assert answer.status_code == 403
     assert (await person.client.get("/api/v1/users/me")).status_code == 200
+
+
+async def test_what_is_personal_is_not_offered_to_them(console: Open, login: Login) -> None:
+    person, visitor = await login(), await console()
+    offered = (await visitor.get("/data/users/me")).text
+    assert "/form/delete_me" in offered
+    await visitor.submit(f"/form/impersonate?path.id={person.id}", {})
+    offered = (await visitor.get("/data/users/me")).text
+    assert "/form/delete_me" not in offered
+    assert "/form/update_me" in offered
+
+
+async def test_they_are_told_why_no_password_is_asked_for(console: Open, login: Login) -> None:
+    person, visitor = await login(), await console()
+    await visitor.submit(f"/form/impersonate?path.id={person.id}", {})
+    answer = await visitor.submit("/fresh", {"password": PASSWORD})
+    assert answer.status_code == 403
+    assert "not an impersonator" in answer.text
+    assert "This is not your password" not in answer.text
 
 
 async def test_signing_out_ends_it(console: Open, login: Login) -> None:

@@ -71,7 +71,7 @@ async def test_stored_markup_is_shown_as_text_on_every_page(
         text = (await visitor.get(page)).text
         assert live(text) == [], page
         shown += text.count("&lt;script&gt;alert(1)&lt;/script&gt;")
-        assert "49" not in re.findall(r"\{\{|\}\}|>\s*49\s*<", text)
+        assert "-&#39;49&lt;" not in text  # the value of an attack, if it were a template
     assert shown >= 4
 
 

@@ -38,6 +38,8 @@ async def test_each_chosen_row_has_a_result(
     page = await start(visitor, items[:3])
     waiting = (await visitor.get(page)).text
     assert 'data-live="2"' in waiting
+    assert f"<h1>Bulk action …{page[-8:]}</h1>" in waiting
+    assert '<p class="crumbs"><a href="/admin/data/system/bulk">Bulk actions<' in waiting
     await work.run()
     over = (await visitor.get(page)).text
     assert "data-live" not in over

@@ -50,7 +50,6 @@ def asked(url: str, folder: Path, console: str) -> list[str]:
 
 
 def test_switched_off_nothing_of_it_is_there(seeded_url: str, tmp_path: Path) -> None:
-
     assert asked(seeded_url, tmp_path, "false") == ["404", "404", "404", "200", "False", "False"]
     assert asked(seeded_url, tmp_path, "true") == ["303", "200", "303", "200", "True", "True"]
 

@@ -23,10 +23,15 @@ Rows = Mapping[str, str]
 
 
 def tables(page: str) -> dict[str, Rows]:
-    """The tables of a page by the heading above them; marks of code are left out."""
+    """The tables of a page by the heading above them; marks of code are left out.
+
+    Raises:
+        AssertionError: two rows of one table have the same name.
+    """
     found: dict[str, Rows] = {}
     for section in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
         rows = re.findall(r"^\| `(.+?)` \| *(.*?) *\|", section, re.MULTILINE)
+        assert len({name for name, _ in rows}) == len(rows), f"a row is there twice: {rows}"
         found[section.splitlines()[0]] = {name: value.strip("`") for name, value in rows}
     return found
 
@@ -245,6 +250,11 @@ def test_missing_stale_and_wrong_rows_are_noticed() -> None:
         "b does not exist",
         "c is not documented",
     }
+
+
+def test_a_row_that_is_there_twice_is_noticed() -> None:
+    with pytest.raises(AssertionError, match="twice"):
+        tables("# Page\n\n## Errors\n\n| `a` | 400 |\n| `b` | 404 |\n| `a` | 409 |\n")
 
 
 def test_a_name_inside_a_longer_name_counts_as_undocumented(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_an_error_is_sound(signed_in: Visitor) -> None:
 
 def test_an_id_is_found_by_name_with_the_keyboard(signed_in: Visitor) -> None:
     signed_in.visit("/admin/form/assign_role")
-    box = signed_in.page.get_by_role("combobox", name="Role id")
+    box = signed_in.page.get_by_role("combobox", name="Role ID")
     box.fill("clerk")
     option = signed_in.page.get_by_role("option", name="clerk")
     expect(option).to_be_visible()
@@ -91,6 +91,16 @@ def test_an_id_is_found_by_name_with_the_keyboard(signed_in: Visitor) -> None:
     expect(box).to_have_value(re.compile(r"^[0-9a-f]{8}-"))
     expect(signed_in.page.get_by_role("listbox")).to_be_hidden()
     assert signed_in.noted() == []
+
+
+def test_the_first_step_up_leads_to_the_last_match(signed_in: Visitor) -> None:
+    signed_in.visit("/admin/form/assign_role")
+    box = signed_in.page.get_by_role("combobox", name="Role ID")
+    box.focus()
+    options = signed_in.page.get_by_role("option")
+    expect(options).to_have_count(3)
+    box.press("ArrowUp")
+    expect(options.last).to_have_attribute("aria-selected", "true")
 
 
 def test_progress_is_followed_until_it_is_over(
@@ -110,7 +120,7 @@ def test_one_box_chooses_all_rows(signed_in: Visitor) -> None:
     chosen = signed_in.page.locator("tbody input:checked")
     expect(chosen).to_have_count(11)
     signed_in.page.get_by_label("With the chosen rows").select_option("delete_item")
-    signed_in.page.get_by_role("button", name="Do it").click()
+    signed_in.page.get_by_role("button", name="Start").click()
     expect(signed_in.page.get_by_text("100 %")).to_be_visible()
     assert signed_in.noted() == []
 

@@ -112,7 +112,7 @@ def _page(
 def _inputs(visit: Visit, act: Operation) -> tuple[Input, ...]:
     """The inputs of a command; those that its feature names come first."""
     inputs, shown = forms.inputs_of(act, visit.principal), visit.catalog.nearest(act)
-    listed = shown if shown is None or shown.is_list else visit.catalog.list_above(shown)
+    listed = shown if shown is None or shown.is_list else visit.catalog.above(shown)
     arranged = visit.catalog.view_of(listed)
     first = arranged.form if arranged else ()
     ranks = {name: rank for rank, name in enumerate(first, 1)}
@@ -159,7 +159,7 @@ def _target(
             return made
     shown = visit.catalog.nearest(act)
     if act.method == "DELETE" and shown is not None and shown.template == act.template:
-        shown = visit.catalog.list_above(shown) or shown
+        shown = visit.catalog.above(shown) or shown
     if shown is None or not visit.may(shown):
         return None
     return shown.filled(_quoted(shown, [path[name] for name in act.parameters]))

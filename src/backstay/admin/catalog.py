@@ -1,19 +1,21 @@
 """Finds in the route tables what the console can show, and what can be done where."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
 from backstay.admin.operations import PARAMETER, Operation, words
-from backstay.core.console import AdminView
+from backstay.core.console import DATA, AdminView
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
 from backstay.web.dispatch import Route
 
-_ACCOUNTS = frozenset({"owner_id", "actor_id", "created_by", "updated_by"})
+_ACCOUNTS = frozenset(
+    {"owner_id", "created_by", "updated_by", "impersonator_id", "impersonated_by"}
+)
 """Fields that name an account, besides ``user_id``."""
 
 
@@ -59,11 +61,7 @@ class Catalog:
         reads = {each.id: each for each in found if each.method == "GET"}
         acts = {each.id: each for each in found if each.method != "GET"}
         sections = [
-            Section(
-                title_in(arranged, each) or words(each.path.rpartition("/")[2]),
-                each.route.spec.tag,
-                each,
-            )
+            _section(each, arranged.get(each.message))
             for each in reads.values()
             if each.is_list and not each.parameters
         ]
@@ -78,13 +76,13 @@ class Catalog:
         """How its feature arranges a list."""
         return None if listed is None else self.views.get(listed.message)
 
-    def list_above(self, shown: Operation) -> Operation | None:
+    def above(self, shown: Operation) -> Operation | None:
         """What a query hangs under: the list of such objects, or the object that has them."""
         template = shown.template
         while template:
             template = template.rpartition("/")[0]
             for each in self.reads.values():
-                if each.template == template and (each.is_list or "{}" in template):
+                if each.template == template:
                     return each
         return None
 
@@ -102,7 +100,9 @@ class Catalog:
         return self._acts_on.get(shown.id, ())
 
     def acts_on_row(self, listed: Operation) -> tuple[Operation, ...]:
-        """Those about one row of a list whose rows have no page of their own."""
+        """Those about one row of a list, if its rows have no page of their own."""
+        if self.detail_of(listed) is not None:
+            return ()
         most = len(listed.parameters) + 1
         return tuple(each for each in self.acts_on(listed) if len(each.parameters) == most)
 
@@ -114,7 +114,8 @@ class Catalog:
         return tuple(
             each
             for each in self.reads.values()
-            if each.template.startswith(own) and len(each.parameters) == len(shown.parameters)
+            if len(each.parameters) == len(shown.parameters) and each is not shown
+            if each.template.startswith(own) or self._detail_named(each.parameters) is shown
         )
 
     def filtered_by(self, shown: Operation) -> tuple[tuple[Section, str], ...]:
@@ -127,11 +128,14 @@ class Catalog:
             self._named[name] = self._find_section(name)
         return self._named[name]
 
+    def is_found(self, names: Sequence[str]) -> bool:
+        """Whether a form can search for what these parameters name."""
+        return all(self.section_of(each) is not None for each in names)
+
     def path_to(self, name: str, value: Any) -> str | None:
         """The path of the object that a field such as ``owner_id`` names, if it has a page."""
-        section = self.section_of(name)
-        detail = None if section is None else self.detail_of(section.operation)
-        if detail is None or len(detail.parameters) != 1:
+        detail = self._detail_named((name,))
+        if detail is None:
             return None
         return detail.filled({detail.parameters[0]: quote(str(value), safe="")})
 
@@ -142,6 +146,12 @@ class Catalog:
             if found is not None:
                 return each, found.groupdict()
         return None
+
+    def _detail_named(self, names: Sequence[str]) -> Operation | None:
+        """The query that shows the object of a single field or parameter, such as ``user_id``."""
+        section = self.section_of(names[0]) if len(names) == 1 else None
+        detail = None if section is None else self.detail_of(section.operation)
+        return detail if detail is not None and len(detail.parameters) == 1 else None
 
     def _find_section(self, name: str) -> Section | None:
         last = name.rpartition(".")[2]
@@ -200,10 +210,9 @@ class Catalog:
         return [(re.compile(PARAMETER.sub(r"(?P<\1>[^/]+)", each.path)), each) for each in ordered]
 
 
-def title_in(views: Mapping[type[Message[Any]], AdminView], listed: Operation) -> str:
-    """The title that its feature gives a list; empty if it gives none."""
-    view = views.get(listed.message)
-    return "" if view is None else view.title
+def _section(listed: Operation, view: AdminView | None) -> Section:
+    title = (view and view.title) or words(listed.path.rpartition("/")[2])
+    return Section(title, view.group if view else DATA, listed)
 
 
 def _is_usual(route: Route) -> bool:

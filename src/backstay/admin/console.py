@@ -23,7 +23,6 @@ from backstay.admin import (
 )
 from backstay.admin.catalog import Catalog
 from backstay.admin.cookies import Cookies
-from backstay.admin.operations import may_send
 from backstay.admin.rendering import asset, asset_response, environment
 from backstay.admin.tables import BASE
 from backstay.admin.visits import HOME, Handler, Parts, Visit
@@ -215,8 +214,7 @@ def _refusal(request: Request, error: Exception) -> AppError:
 
 async def home(visit: Visit) -> Response:
     """The first page: that of a feature, if the reader may see it, else what there is to see."""
-    first = visit.parts.pages.get(HOME)
-    if first is not None and may_send(visit.principal, first.query):
+    if visit.home is not None:
         return await pages.show_page(visit, HOME)
     await visit.count()
     return visit.page("home.html")

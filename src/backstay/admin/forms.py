@@ -51,9 +51,7 @@ class Input:
     nullable: bool
     help: str
     choices: tuple[str, ...] = ()
-    longest: int | None = None
     step: str | None = None
-    picks: str | None = None
     value: str = ""
     was: str = ""
     errors: tuple[str, ...] = ()
@@ -212,7 +210,6 @@ def _input(field: MessageField, fields: Sequence[MessageField], operation: Opera
         nullable=field.nullable,
         help=about,
         choices=choices,
-        longest=field.constraints.get("maxLength"),
         step={"integer": "1", "number": "any"}.get(field.type),
         value=_text(field.constraints.get("default"), kind),
     )

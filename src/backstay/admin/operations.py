@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
+from backstay.core.bus import is_personal
 from backstay.core.introspection import fields_of
 from backstay.core.listing import ListQuery
 from backstay.core.messages import Message, View, argument_of
@@ -18,16 +19,35 @@ PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
 
 def may_send(principal: Principal, message: type[Message[Any]]) -> bool:
     """Whether a principal holds what a message asks for; its rules may still refuse it."""
+    if principal.actor_id is not None and is_personal(message):
+        return False
     policy = message.permission
     if isinstance(policy, PermissionSpec):
         return principal.grant(policy.key) is not None
     return policy is not SYSTEM_ONLY
 
 
+_WRITTEN = {
+    "id": "ID",
+    "ids": "IDs",
+    "api": "API",
+    "url": "URL",
+    "email": "e-mail",
+    "bulk": "bulk action",
+}
+"""Words that people write in another way than code does."""
+
+
 def words(name: str) -> str:
-    """A name in code as people write it: ``rate-limits`` and ``RateLimits`` are `Rate limits`."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    text = re.sub(r"[\s_-]+", " ", spaced).strip().lower()
+    """A name in code as people write it: ``RateLimits`` is `Rate limits`, ``is_blocked`` `Blocked`.
+
+    What ends in `Me` is about one's own account.
+    """
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name.removeprefix("is_"))
+    found = re.split(r"[\s_-]+", spaced.strip().lower())
+    if found[-1] == "me":
+        found[-1:] = ["my", "account"]
+    text = " ".join(_WRITTEN.get(each, each) for each in found)
     return text[:1].upper() + text[1:]
 
 
@@ -87,6 +107,15 @@ class Operation:
     def view(self) -> type[View] | None:
         """The view of each row of a list."""
         return argument_of(self.message, ListQuery) if self.is_list else None
+
+    @cached_property
+    def items(self) -> type[View] | None:
+        """The view of each row of an answer such as ``{"items": […]}``, which has no pages."""
+        fields = getattr(self.message.result_type(), "model_fields", {})
+        if self.is_list or list(fields) != ["items"]:
+            return None
+        found = next(iter(get_args(fields["items"].annotation)), None)
+        return found if isinstance(found, type) and issubclass(found, View) else None
 
     @cached_property
     def filters(self) -> tuple[str, ...]:

@@ -15,9 +15,7 @@ async def show(visit: Visit) -> Response:
 
 async def prove(visit: Visit) -> Response:
     """Check the password, and go back to where it was asked for."""
-    operation = next(
-        (each for each in visit.catalog.acts.values() if each.path == "/auth/fresh"), None
-    )
+    operation = visit.catalog.acts.get("reauthenticate")
     if operation is None:
         raise NotFound
     target = visit.form.get("next", "")
@@ -26,7 +24,6 @@ async def prove(visit: Visit) -> Response:
     except AppError as error:
         if error.status not in {401, 403, 422}:
             raise
-        is_theirs = isinstance(error, Impersonated)
-        problem = error.detail if is_theirs else "This is not your password."
+        problem = error.title if isinstance(error, Impersonated) else "This is not your password."
         return visit.page("fresh.html", status=error.status, next=target, problem=problem)
     return RedirectResponse(local(target), 303)

@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from backstay.admin import tables
 from backstay.admin.charts import Series, chart, duration
 from backstay.admin.matrix import matrix
+from backstay.admin.operations import words
 from backstay.core.errors import NotFound
 
 ASSETS = Path(__file__).parent / "static"
@@ -38,7 +39,7 @@ def environment(own: Path | None = None) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["told"] = tables.told
+    made.filters.update(told=tables.told, words=words)
     made.globals.update(base=tables.BASE, asset=asset, cell=tables.cell, link=tables.link)
     made.globals.update(chart=chart, series=Series, duration=duration, matrix=matrix)
     return made

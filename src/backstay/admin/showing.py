@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from secrets import token_urlsafe
-from typing import Any, get_args
+from typing import Any
 
 from markupsafe import Markup
 from starlette.responses import Response
@@ -21,7 +21,9 @@ from backstay.admin.tables import (
     headings,
     label_in,
     link,
+    name_in,
     row_link,
+    short,
 )
 from backstay.admin.visits import Visit
 from backstay.core.errors import AppError, Invalid, NotFound, Unavailable
@@ -56,9 +58,8 @@ async def shown(
     if missing:
         return visit.redirect(f"/ask/{operation.id}", **given)
     answer = await visit.send(operation, path, list(given.items()))
-    view = _view_of_items(operation)
-    if view is not None:
-        return _collection(visit, operation, path, answer.data["items"], view, title)
+    if operation.items is not None:
+        return _collection(visit, operation, path, answer.data["items"], operation.items, title)
     return _detail(visit, operation, path, answer, title)
 
 
@@ -181,7 +182,7 @@ def _detail(
     acts = acts_of(visit, operation, path, data)
     return visit.page(
         "detail.html",
-        heading=title or label_in(data) or title_of(visit, operation),
+        heading=title or name_in(data) or _nameless(visit, operation, data),
         operation=operation,
         facts=[
             _fact(visit, each, value, kinds.get(each))
@@ -198,15 +199,17 @@ def _detail(
     )
 
 
+def _nameless(visit: Visit, operation: Operation, data: Mapping[str, Any]) -> str:
+    """What to call an object without a name: `Bulk …5e2d3c4b`."""
+    return f"{title_of(visit, operation)} {short(data.get('id', ''))}".strip()
+
+
 def _fact(visit: Visit, name: str, value: Any, column: Column | None) -> dict[str, Any]:
     kind = column.kind if column else ""
     is_text = isinstance(value, str) and ("\n" in value or len(value) > 120)
     shown = Markup("<pre>{}</pre>").format(value) if is_text else None
-    if isinstance(value, dict) and not any(isinstance(e, (dict, list)) for e in value.values()):
-        parts = [Markup("<code>%s</code> %s") % (key, cell(each)) for key, each in value.items()]
-        shown = Markup("<br>").join(parts) if parts else None
     if name == "progress" and isinstance(value, int):
-        shown = _PROGRESS % (100, value, name, f"{value} %")
+        shown = _PROGRESS % (100, value, words(name), f"{value} %")
     return {
         "label": column.label if column else words(name),
         "value": shown or cell(value, kind, visit.catalog, name, is_whole=True),
@@ -226,7 +229,7 @@ def _tables(visit: Visit, data: Mapping[str, Any]) -> list[dict[str, Any]]:
             kinds = ["date-time" if each.endswith("_at") else "" for each in names]
             told = [*zip(names, kinds, strict=True)]
             rows = [[cell(row.get(n), kind, visit.catalog, n) for n, kind in told] for row in value]
-            found.append({"name": name, "headings": names, "rows": rows})
+            found.append({"name": words(name), "headings": [*map(words, names)], "rows": rows})
     return found
 
 
@@ -234,13 +237,3 @@ def sentence(error: AppError) -> str:
     """What a refusal says, with the fields that it is about."""
     about = "; ".join(f"{each.field}: {each.message}" for each in error.errors)
     return f"{error.detail} {about}".strip()
-
-
-def _view_of_items(operation: Operation) -> type[View] | None:
-    """The view of the rows in an answer such as ``{"items": […]}``."""
-    result = operation.message.result_type()
-    fields = getattr(result, "model_fields", {})
-    if list(fields) != ["items"]:
-        return None
-    found = next(iter(get_args(fields["items"].annotation)), None)
-    return found if isinstance(found, type) and issubclass(found, View) else None

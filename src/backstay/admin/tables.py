@@ -26,6 +26,8 @@ _LABELS = ("name", "title", "label", "email", "username", "key", "message", "cod
 """Fields by which people tell rows apart, the best first."""
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 _UUID_LENGTH = 36
+MOST_PARTS = 20
+"""Of a longer object or list a table shows the JSON."""
 _SHOWN = 200
 """Of a longer value a table shows so many characters."""
 
@@ -64,9 +66,14 @@ def fields_in(view: type[View]) -> tuple[Column, ...]:
     )
 
 
+def name_in(row: Mapping[str, Any]) -> str:
+    """What people call a row or an object: the first of its fields that is a name; else empty."""
+    return next((str(row[each]) for each in _LABELS if row.get(each)), "")
+
+
 def label_in(row: Mapping[str, Any]) -> str:
-    """What people call a row or an object: the first of its fields that is a name."""
-    return next((str(row[each]) for each in _LABELS if row.get(each)), str(row.get("id", "")))
+    """What tells a row from others: its name, or its id if it has none."""
+    return name_in(row) or str(row.get("id", ""))
 
 
 def _kind(told: Mapping[str, Any]) -> str:
@@ -81,7 +88,8 @@ _NOTHING = Markup('<span class="none">-</span>')
 _YES, _NO = Markup('<span class="yes">yes</span>'), Markup('<span class="no">no</span>')
 _LINKED = Markup('<a class="id" href="%s" title="%s">%s</a>')
 _ID = Markup('<span class="id" title="%s">%s</span>')
-_MOMENT = Markup('<time datetime="%s">%s</time>')
+_MOMENT = Markup('<time datetime="%s" title="%s">%s</time>')
+_NAMED = Markup("<code>%s</code> %s")
 _CLIPPED = Markup('<span title="%s">%s…</span>')
 
 
@@ -100,8 +108,7 @@ def cell(
     if value in (None, "", [], {}) or isinstance(value, bool):
         return (_YES if value else _NO) if isinstance(value, bool) else _NOTHING
     if isinstance(value, (dict, list)):
-        is_plain = isinstance(value, list) and not any(isinstance(e, (dict, list)) for e in value)
-        return _clipped(", ".join(map(str, value)) if is_plain else to_json(value).decode())
+        return _several(value, catalog)
     if kind == "date-time":
         return moment(str(value))
     if catalog is not None and (path := catalog.path_to(name, value)) is not None:
@@ -109,6 +116,16 @@ def cell(
     if kind == "uuid":
         return _ID % (value, value if is_whole else short(value))
     return _clipped(value)
+
+
+def _several(value: dict[str, Any] | list[Any], catalog: Catalog | None) -> Markup:
+    parts = value.values() if isinstance(value, dict) else value
+    if len(value) > MOST_PARTS or any(isinstance(each, (dict, list)) for each in parts):
+        return _clipped(to_json(value).decode())
+    if isinstance(value, list):
+        return _clipped(", ".join(map(str, value)))
+    named = (_NAMED % (name, cell(each, "", catalog, name)) for name, each in value.items())
+    return Markup("<br>").join(named)
 
 
 def short(value: Any) -> str:
@@ -127,8 +144,8 @@ def told(text: str) -> Markup:
 
 
 def moment(value: str) -> Markup:
-    """A moment in ISO 8601, to the second."""
-    return _MOMENT % (value, value[:19].replace("T", " "))
+    """A moment in ISO 8601, to the second; the title is the whole of it, with its zone."""
+    return _MOMENT % (value, value, value[:19].replace("T", " "))
 
 
 def _clipped(value: Any) -> Markup:

@@ -9,13 +9,13 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from backstay.admin.catalog import Catalog, Section
+from backstay.admin.catalog import Catalog
 from backstay.admin.cookies import ConsoleSession, Cookies
 from backstay.admin.operations import Operation, may_send
 from backstay.admin.rendering import page
 from backstay.admin.sending import Answer, Call, Pairs
 from backstay.admin.tables import BASE
-from backstay.core.console import AdminPage
+from backstay.core.console import DATA, AdminPage
 from backstay.core.errors import AppError, Forbidden, FreshProofRequired
 from backstay.core.ports import AccessTokens, Clock
 from backstay.core.principal import STRANGER, Principal
@@ -168,24 +168,29 @@ class Visit:
 
     def _menu(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """The navigation: groups of titles and addresses that the principal may open."""
-        groups: dict[str, list[tuple[str, str]]] = {"": [("Overview", BASE)]}
-        for each in sorted(self.parts.pages.values(), key=lambda each: each.title):
-            if may_send(self.principal, each.query) and each.path != HOME:
-                groups.setdefault("", []).append((each.title, f"{BASE}/page/{each.path}"))
+        groups: dict[str, list[tuple[str, str]]] = {"": [], DATA: []}
+        for each in self.parts.pages.values():
+            if each.path != HOME and may_send(self.principal, each.query):
+                groups.setdefault(each.group, []).append((each.title, f"{BASE}/page/{each.path}"))
         for section in self.catalog.sections:
             arranged = self.catalog.view_of(section.operation)
             if self.may(section.operation) and not (arranged and arranged.hidden):
-                groups.setdefault(_group(section), []).append(
-                    (section.title, f"{BASE}{section.href}")
-                )
+                link = section.title, f"{BASE}{section.href}"
+                groups.setdefault(section.group, []).append(link)
         if self.parts.has_explorer:
-            groups.setdefault("API", []).append(("Explorer", f"{BASE}/explorer"))
-        return list(groups.items())
+            groups["API"] = [*groups.get("API", ()), ("Explorer", f"{BASE}/explorer")]
+        home = self.home
+        first = ("Overview" if home is None else home.title, BASE)
+        groups = {name: sorted(links) for name, links in groups.items()}
+        groups[""].insert(0, first)
+        return [(name, links) for name, links in groups.items() if links]
+
+    @property
+    def home(self) -> AdminPage | None:
+        """The page of a feature that comes first, if the principal may see it."""
+        first = self.parts.pages.get(HOME)
+        return first if first is not None and may_send(self.principal, first.query) else None
 
 
 Handler = Callable[[Visit], Awaitable[Response]]
 """Answers a request to the console."""
-
-
-def _group(section: Section) -> str:
-    return section.group.replace("_", " ")

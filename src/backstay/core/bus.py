@@ -222,13 +222,17 @@ def authorize(message: type[Message[Any]], call_next: Next) -> Next:
     return call_next if policy is PUBLIC and not rules else check
 
 
+def is_personal(message: type[Message[Any]]) -> bool:
+    """Whether nobody may send a message for somebody else, as an impersonator would."""
+    return message.in_person or message.fresh is not None
+
+
 def _rules_of(message: type[Message[Any]]) -> tuple[Rule, ...]:
-    is_personal = message.in_person or message.fresh is not None
-    return (_in_person, *message.rules) if is_personal else message.rules
+    return (_in_person, *message.rules) if is_personal(message) else message.rules
 
 
 def _in_person(principal: Principal, _: Message[Any]) -> bool:
-    """The rule of messages that nobody sends for somebody else."""
+    """The rule of what is personal."""
     if principal.actor_id is not None:
         raise Impersonated
     return True

@@ -15,6 +15,9 @@ from backstay.core.listing import ListQuery
 from backstay.core.messages import Command, Query
 from backstay.core.wiring import Place
 
+DATA = "Data"
+"""The heading, in the navigation, of lists whose features name none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminView:
@@ -23,6 +26,7 @@ class AdminView:
     Attributes:
         list: the query of the list.
         title: its name in the navigation; by default the end of its path.
+        group: the heading above it there, by default "Data".
         columns: the fields of a row that the table has, in their order.
         form: the fields that forms begin with, in their order; further ones follow.
         actions: the commands about one row, in the order of their buttons; others are in a menu.
@@ -32,6 +36,7 @@ class AdminView:
 
     list: type[ListQuery[Any]]
     title: str = ""
+    group: str = DATA
     columns: tuple[str, ...] = ()
     form: tuple[str, ...] = ()
     actions: tuple[type[Command[Any]], ...] = ()
@@ -47,6 +52,7 @@ class AdminPage:
     Attributes:
         path: the end of its address, below `/admin/page/`.
         title: its name in the navigation.
+        group: the heading above it there; without one it stands at the top.
         query: what it shows; who may not send it does not see the page.
         template: a file in `templates/admin` of the project, in Jinja; it gets ``data``, the answer
             in JSON, and extends ``page.html``. By default the answer is shown as any other.
@@ -55,6 +61,7 @@ class AdminPage:
     path: str
     title: str
     query: type[Query[Any]]
+    group: str = ""
     template: str = ""
     place: Place = field(default_factory=Place.of_caller, compare=False, repr=False)
 

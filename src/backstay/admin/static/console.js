@@ -1,6 +1,6 @@
 // Makes reading and filling in more comfortable; without it every page works, too.
 
-const LABEL = { ArrowDown: 1, ArrowUp: -1 };
+const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 
 /** Searches a list on the server while somebody types into an input for an id. */
 function pick(input) {
@@ -31,7 +31,8 @@ function pick(input) {
   const select = (step) => {
     const options = [...found.children];
     const now = options.findIndex((each) => each.getAttribute("aria-selected") === "true");
-    const next = options[(now + step + options.length) % options.length];
+    const from = now < 0 && step < 0 ? 0 : now; // the first step up leads to the last one
+    const next = options[(from + step + options.length) % options.length];
     options.forEach((each) => each.setAttribute("aria-selected", String(each === next)));
     if (next) {
       input.setAttribute("aria-activedescendant", next.id);
@@ -44,6 +45,7 @@ function pick(input) {
     const response = await fetch(url, { headers: { Accept: "application/json" } });
     if (number !== asked || !response.ok) return;
     const { rows } = await response.json();
+    const chosen = found.querySelector('[aria-selected="true"]')?.dataset.id;
     found.replaceChildren(
       ...rows.map((row, index) => {
         const option = document.createElement("li");
@@ -51,7 +53,7 @@ function pick(input) {
         option.dataset.id = row.id;
         option.textContent = row.label === row.id ? row.id : `${row.label} · ${row.id}`;
         option.setAttribute("role", "option");
-        option.setAttribute("aria-selected", "false");
+        option.setAttribute("aria-selected", String(row.id === chosen));
         option.addEventListener("mousedown", (event) => {
           event.preventDefault();
           take(option);
@@ -59,6 +61,7 @@ function pick(input) {
         return option;
       }),
     );
+    if (rows.some((row) => row.id === chosen)) select(0); // it may stand elsewhere now
     found.hidden = rows.length === 0;
     input.setAttribute("aria-expanded", String(rows.length > 0));
   };
@@ -70,9 +73,9 @@ function pick(input) {
   input.addEventListener("blur", close);
   input.addEventListener("keydown", (event) => {
     const chosen = found.querySelector('[aria-selected="true"]');
-    if (event.key in LABEL && !found.hidden) {
+    if (event.key in STEPS && !found.hidden) {
       event.preventDefault();
-      select(LABEL[event.key]);
+      select(STEPS[event.key]);
     } else if (event.key === "Enter" && !found.hidden && chosen) {
       event.preventDefault();
       take(chosen);
@@ -83,11 +86,6 @@ function pick(input) {
 }
 
 document.querySelectorAll("input[data-pick]").forEach(pick);
-
-/** Shows moments in the zone of the reader; the title keeps them as the server says. */
-document.querySelectorAll("time[datetime]").forEach((each) => {
-  each.title = each.dateTime;
-});
 
 // a form that was sent is not sent again by a second click
 document.querySelectorAll("form[method='post']").forEach((form) => {

@@ -1,6 +1,13 @@
-"""The page of the console on what roles may do."""
+"""The pages of the console on roles and permissions."""
 
-from backstay import AdminPage
-from backstay.features.access.queries.roles import GetMatrix
+from backstay import AdminPage, AdminView
+from backstay.features.access.queries.permissions import ListPermissions
+from backstay.features.access.queries.roles import GetMatrix, ListRoles
 
-MATRIX = AdminPage(path="matrix", title="Roles matrix", query=GetMatrix, template="matrix.html")
+ACCESS = "Access"
+
+ROLES = AdminView(list=ListRoles, group=ACCESS)
+PERMISSIONS = AdminView(list=ListPermissions, group=ACCESS)
+MATRIX = AdminPage(
+    path="matrix", title="Roles matrix", group=ACCESS, query=GetMatrix, template="matrix.html"
+)

@@ -3,4 +3,4 @@
 from backstay import AdminPage
 from backstay.features.mail.queries import ListKeptMails
 
-MAILBOX = AdminPage(path="mailbox", title="Mailbox", query=ListKeptMails)
+MAILBOX = AdminPage(path="mailbox", title="Mailbox", group="Operations", query=ListKeptMails)

@@ -10,27 +10,35 @@ from backstay.features.system.queries.minutes import ListMetricMinutes
 from backstay.features.system.queries.probes import GetHealth
 from backstay.features.system.queries.settings import ListSettings
 
+GROUP = "Operations"
+
 DASHBOARD = AdminPage(
     path="dashboard", title="Dashboard", query=ListMetricMinutes, template="dashboard.html"
 )
-HEALTH = AdminPage(path="health", title="Health", query=GetHealth)
-QUEUES = AdminPage(path="queues", title="Queues", query=ListQueues)
-SCHEDULE = AdminPage(path="schedule", title="Schedule", query=ListSchedule)
-BULK = AdminPage(path="bulk", title="Bulk actions", query=ListBulk)
-SETTINGS = AdminPage(path="settings", title="Settings", query=ListSettings)
+HEALTH = AdminPage(path="health", title="Health", group=GROUP, query=GetHealth)
+QUEUES = AdminPage(path="queues", title="Queues", group=GROUP, query=ListQueues)
+SCHEDULE = AdminPage(path="schedule", title="Schedule", group=GROUP, query=ListSchedule)
+BULK = AdminPage(path="bulk", title="Bulk actions", group=GROUP, query=ListBulk)
+SETTINGS = AdminPage(path="settings", title="Settings", group=GROUP, query=ListSettings)
 
 JOBS = AdminView(
     list=ListJobs,
+    group=GROUP,
     columns=("name", "state", "created_at", "due_at", "queue", "attempts", "error_code"),
     actions=(RetryJob, CancelJob),
 )
 BACKUPS = AdminView(
     list=ListBackups,
+    group=GROUP,
     columns=("name", "state", "started_at", "size", "seconds", "location", "reason", "restore"),
 )
-POLICY = AdminPage(path="backup-policy", title="Backup policy", query=GetBackupPolicy)
+POLICY = AdminPage(path="backup-policy", title="Backup policy", query=GetBackupPolicy, group=GROUP)
 ACTIVITY = AdminView(
     list=ListActivity,
     title="Audit trail",
-    columns=("message", "created_at", "user_id", "actor", "outcome", "code", "address", "targets"),
+    group=GROUP,
+    columns=(
+        *("message", "created_at", "user_id", "impersonator_id", "actor"),
+        *("outcome", "code", "address", "targets"),
+    ),
 )

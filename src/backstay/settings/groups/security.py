@@ -103,13 +103,13 @@ class SecuritySettings(SettingsGroup, title="Security"):
 
 
 class AdminSettings(SettingsGroup, title="Administration"):
-    """The console, and what is created when there is none: an administrator, the first tier."""
+    """The admin console; and what is created when there is none: an administrator, a first tier."""
 
     env_prefix: ClassVar = "ADMIN_"
 
     console: bool = Field(True, description="Serve the admin console at `/admin`.")
     console_port: Port | None = Field(
-        None, description="Port of the console, where the API has none of it; else that of the API."
+        None, description="Port that serves the console alone; unset, the console is at the API's."
     )
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = Field(
