@@ -137,7 +137,7 @@ async def test_no_password_is_asked_of_who_acts_as_somebody(console: Open, login
     assert (await person.client.get("/api/v1/users/me")).status_code == 200
 
 
-async def test_what_began_a_session_is_not_undone_by_the_last_one(
+async def test_a_new_session_is_not_undone_by_the_last(
     console: Open, login: Login, clock: FrozenClock
 ) -> None:
     person, visitor = await login(), await console()
