@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from backstay.core.introspection import fields_of
@@ -24,6 +24,7 @@ def may_send(principal: Principal, message: type[Message[Any]]) -> bool:
     return policy is not SYSTEM_ONLY
 
 
+@lru_cache(1000)
 def words(name: str) -> str:
     """A name in code as people write it: ``rate-limits`` and ``RateLimits`` are `Rate limits`."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)

@@ -17,7 +17,7 @@ from jinja2 import (
 )
 from starlette.responses import HTMLResponse, Response
 
-from backstay.admin import tables
+from backstay.admin import cells, tables
 from backstay.admin.charts import Series, chart, duration
 from backstay.admin.matrix import matrix
 from backstay.core.errors import NotFound
@@ -39,7 +39,7 @@ def environment(own: Path | None = None) -> Environment:
         lstrip_blocks=True,
     )
     made.filters["told"] = tables.told
-    made.globals.update(base=tables.BASE, asset=asset, cell=tables.cell, link=tables.link)
+    made.globals.update(base=tables.BASE, asset=asset, cell=cells.cell, link=tables.link)
     made.globals.update(chart=chart, series=Series, duration=duration, matrix=matrix)
     return made
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from secrets import token_urlsafe
 from typing import Any, get_args
 
-from markupsafe import Markup
 from starlette.responses import Response
 
+from backstay.admin.cells import Cell, cell
 from backstay.admin.linking import above_of, acts_of, done_of, form_link, relations_of, title_of
 from backstay.admin.operations import Operation, words
 from backstay.admin.sending import Answer
@@ -14,25 +14,22 @@ from backstay.admin.tables import (
     BASE,
     Column,
     asked_of,
-    cell,
     columns_of,
     fields_in,
     filters_of,
     headings,
     label_in,
     link,
-    row_link,
+    row_links,
 )
 from backstay.admin.visits import Visit
 from backstay.core.errors import AppError, Invalid, NotFound, Unavailable
 from backstay.core.listing import ListQuery
 from backstay.core.messages import View, argument_of
 
-_PROGRESS = Markup('<progress max="%s" value="%s" aria-label="%s"></progress> %s')
 _GOING = {"queued", "running"}
 PAGE = "25"
 """Rows of a page, unless the address says otherwise."""
-_HEAD = Markup('<a href="%s">%s</a>')
 _OURS = frozenset({"done"})
 """Parameters of the console itself, which the API does not know."""
 
@@ -152,19 +149,20 @@ def _rows(
     arranged = visit.catalog.view_of(operation)
     told = arranged.cells if arranged else {}
     first, *others = columns
+    href_of = row_links(detail, path)
     shown = []
     for row in items:
-        href = row_link(detail, row, path)
-        row |= {name: tell(row[name]) for name, tell in told.items() if name in row}
-        head = cell(
-            row.get(first.name), first.kind, visit.catalog if not href else None, first.name
-        )
-        if href:
-            head = _HEAD % (href, head if row.get(first.name) else label_in(row))
+        href = href_of(row)
+        for name in told.keys() & row.keys():
+            row[name] = told[name](row[name])
+        name = label_in(row)
+        shape, text, more, at, _ = cell(row.get(first.name), first.kind, visit.catalog, first.name)
+        if href and shape == "none":
+            shape, text = "text", name
         cells = [cell(row.get(c.name), c.kind, visit.catalog, c.name) for c in others]
         links = [(e.title, form_link(e, {**path, e.parameters[-1]: row.get("id")})) for e in acts]
-        names = {"id": row.get("id"), "name": label_in(row)}
-        shown.append({"head": head, "cells": cells, "acts": links, **names})
+        cells.insert(0, Cell(shape, text, more, href or at, "th"))
+        shown.append({"cells": cells, "acts": links, "id": row.get("id"), "name": name})
     return shown
 
 
@@ -199,17 +197,18 @@ def _detail(
 
 def _fact(visit: Visit, name: str, value: Any, column: Column | None) -> dict[str, Any]:
     kind = column.kind if column else ""
-    is_text = isinstance(value, str) and ("\n" in value or len(value) > 120)
-    shown = Markup("<pre>{}</pre>").format(value) if is_text else None
-    if isinstance(value, dict) and not any(isinstance(e, (dict, list)) for e in value.values()):
-        parts = [Markup("<code>%s</code> %s") % (key, cell(each)) for key, each in value.items()]
-        shown = Markup("<br>").join(parts) if parts else None
+    shown = cell(value, kind, visit.catalog, name, is_whole=True, tag="dd")
+    if isinstance(value, str) and ("\n" in value or len(value) > 120):
+        shown = Cell("long", value, tag="dd")
+    if value and isinstance(value, dict) and not any(map(_is_nested, value.values())):
+        shown = Cell("pairs", [(key, cell(each).text) for key, each in value.items()], tag="dd")
     if name == "progress" and isinstance(value, int):
-        shown = _PROGRESS % (100, value, name, f"{value} %")
-    return {
-        "label": column.label if column else words(name),
-        "value": shown or cell(value, kind, visit.catalog, name, is_whole=True),
-    }
+        shown = Cell("progress", value, tag="dd")
+    return {"label": column.label if column else words(name), "value": shown}
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, (dict, list))
 
 
 def _is_table(value: Any) -> bool:
