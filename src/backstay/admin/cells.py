@@ -1,7 +1,8 @@
-"""Tells what each value of a table or a list of facts looks like; `_cells.html` draws it."""
+"""Draws the values of tables and lists of facts as HTML."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from markupsafe import escape
 from pydantic_core import to_json
 
 from backstay.admin.catalog import Catalog
@@ -10,20 +11,70 @@ from backstay.admin.tables import BASE
 _UUID_LENGTH = 36
 _SHOWN = 200
 """Of a longer value a table shows so many characters."""
+_NUL = "\0"
 
 
-class Cell(NamedTuple):
-    """A value ready to be drawn in the way of its ``shape``.
+class Drawing:
+    """HTML in the making: what the code says, and values in it, which are escaped all at once.
 
-    ``more`` is what the text leaves out, ``href`` where it leads, and ``tag`` the element that it
-    fills, of which the head of a row is a ``th``.
+    A table has hundreds of them, and to escape each by itself would take longer than to read the
+    rows. Templates take a drawing for HTML, as they do whatever has ``__html__``.
     """
 
-    shape: str
-    text: Any
-    more: str = ""
-    href: str = ""
-    tag: str = "td"
+    def __init__(self) -> None:
+        self._html: list[str] = []
+        self._values: list[str] = []
+
+    def add(self, html: str, *values: str) -> None:
+        """Add HTML, which is a literal of the code with ``%s`` for each of the values."""
+        self._html.append(html)
+        self._values += values
+
+    def __html__(self) -> str:
+        escaped = str(escape(_NUL.join(self._values))).split(_NUL)
+        if len(escaped) != len(self._values):  # none, or one of them holds a NUL itself
+            escaped = [str(escape(value)) for value in self._values]
+        return "".join(self._html) % tuple(escaped)
+
+    def cell(
+        self,
+        value: Any,
+        kind: str = "",
+        catalog: Catalog | None = None,
+        name: str = "",
+        *,
+        is_whole: bool = False,
+    ) -> None:
+        """Add a value of JSON; the id of something that the console shows becomes a link.
+
+        Of an id a table shows the end only, unless ``is_whole``.
+        """
+        if value in (None, "", [], {}):
+            self._html.append('<span class="none">-</span>')
+        elif isinstance(value, bool):
+            self.add('<span class="%s">%s</span>', *(("yes", "yes") if value else ("no", "no")))
+        elif isinstance(value, (dict, list)):
+            is_plain = isinstance(value, list) and not any(map(is_nested, value))
+            self._clipped(", ".join(map(str, value)) if is_plain else to_json(value).decode())
+        elif kind == "date-time":
+            self.add('<time datetime="%s">%s</time>', value, f"{value[:10]} {value[11:19]}")
+        else:
+            text = str(value)
+            shown = text if is_whole else short(text)
+            path = None if catalog is None else catalog.path_to(name, text)
+            if path is not None:
+                href = f"{BASE}/data{path}"
+                self.add('<a class="id" href="%s" title="%s">%s</a>', href, text, shown)
+            elif kind == "uuid":
+                self.add('<span class="id" title="%s">%s</span>', text, shown)
+            else:
+                self._clipped(text)
+
+    def _clipped(self, text: str) -> None:
+        if len(text) <= _SHOWN:
+            self.add("%s", text)
+        else:
+            self.add('<span title="%s">%s…</span>', text[:1000], text[:_SHOWN])
 
 
 def cell(
@@ -33,28 +84,11 @@ def cell(
     name: str = "",
     *,
     is_whole: bool = False,
-    tag: str = "td",
-) -> Cell:
-    """A value of JSON; the id of something that the console shows leads there.
-
-    Of an id a table shows the end only, unless ``is_whole``.
-    """
-    if value in (None, "", [], {}):
-        return Cell("none", "-", tag=tag)
-    if isinstance(value, bool):
-        return Cell("yes", "yes", tag=tag) if value else Cell("no", "no", tag=tag)
-    if isinstance(value, (dict, list)):
-        is_plain = isinstance(value, list) and not any(isinstance(e, (dict, list)) for e in value)
-        text = ", ".join(map(str, value)) if is_plain else to_json(value).decode()
-        return _clipped(text, tag)
-    text = str(value)
-    if kind == "date-time":
-        return Cell("moment", text[:19].replace("T", " "), text, "", tag)
-    path = None if catalog is None else catalog.path_to(name, text)
-    if path is not None or kind == "uuid":
-        href = f"{BASE}/data{path}" if path else ""
-        return Cell("id", text if is_whole else short(text), text, href, tag)
-    return _clipped(text, tag)
+) -> Drawing:
+    """The drawing of one value."""
+    made = Drawing()
+    made.cell(value, kind, catalog, name, is_whole=is_whole)
+    return made
 
 
 def short(text: str) -> str:
@@ -62,7 +96,6 @@ def short(text: str) -> str:
     return f"…{text[-8:]}" if len(text) == _UUID_LENGTH else text
 
 
-def _clipped(text: str, tag: str) -> Cell:
-    if len(text) <= _SHOWN:
-        return Cell("text", text, "", "", tag)
-    return Cell("clipped", text[:_SHOWN], text[:1000], "", tag)
+def is_nested(value: Any) -> bool:
+    """Whether a value of JSON holds others."""
+    return isinstance(value, (dict, list))

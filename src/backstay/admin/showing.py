@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 from starlette.responses import Response
 
-from backstay.admin.cells import Cell, cell
+from backstay.admin.catalog import Catalog
+from backstay.admin.cells import Drawing, cell, is_nested
 from backstay.admin.linking import above_of, acts_of, done_of, form_link, relations_of, title_of
 from backstay.admin.operations import Operation, words
 from backstay.admin.sending import Answer
@@ -28,6 +29,9 @@ from backstay.core.listing import ListQuery
 from backstay.core.messages import View, argument_of
 
 _GOING = {"queued", "running"}
+_BOX = (
+    '<td class="choose"><input type="checkbox" name="row" value="%s" aria-label="Choose %s"></td>'
+)
 PAGE = "25"
 """Rows of a page, unless the address says otherwise."""
 _OURS = frozenset({"done"})
@@ -76,29 +80,51 @@ async def _list(
         data = (await visit.send(operation, path, list(asked.items()))).data
     except (Invalid, Unavailable) as error:
         problem, status = sentence(error), error.status
-    detail = visit.catalog.detail_of(operation)
+
+    def make() -> dict[str, Any]:
+        return _around(visit, operation, listing, path, given, columns)
+
+    around = make() if given or path else visit.kept(operation.id, make)
     return visit.page(
         "list.html",
         status=status,
         problem=problem,
         done=done_of(visit),
-        heading=title_of(visit, operation),
-        operation=operation,
-        rows=_rows(visit, operation, detail, path, data["items"], columns),
-        headings=tuple(headings(listing, columns, visit.principal, given)),
-        filters=tuple(filters_of(listing, visit.principal, given)),
-        is_searched=bool(listing.searchable),
-        given=given,
-        is_filtered=bool(given.keys() - {"sort", "limit", "cursor"}),
+        **around,
+        **_rows(visit, operation, path, data["items"], columns, are_chosen=around["is_bulk"]),
         before=data["prev_cursor"] and link(given, cursor=data["prev_cursor"]),
         after=data["next_cursor"] and link(given, cursor=data["next_cursor"]),
         export=f"{BASE}/export/{operation.id}",
         exported={**path, **{n: v for n, v in given.items() if n not in {"cursor", "limit"}}},
-        acts=acts_of(visit, operation, path),
-        above=above_of(visit, operation, path),
-        bulk=_bulk(visit, detail),
         key=token_urlsafe(16),
     )
+
+
+def _around(
+    visit: Visit,
+    operation: Operation,
+    listing: type[ListQuery[Any]],
+    path: Mapping[str, str],
+    given: dict[str, str],
+    columns: tuple[Column, ...],
+) -> dict[str, Any]:
+    """What is around the rows of a list, whichever they are."""
+    heading, acts = title_of(visit, operation), acts_of(visit, operation, path)
+    above = above_of(visit, operation, path)
+    filters = tuple(filters_of(listing, visit.principal, given))
+    is_filtered = bool(given.keys() - {"sort", "limit", "cursor"})
+    here, is_searched = visit.request.scope["path"], bool(listing.searchable)
+    bulk = _bulk(visit, visit.catalog.detail_of(operation))
+    found = tuple(headings(listing, columns, visit.principal, given))
+    return {
+        "heading": heading,
+        "intro": visit.draw("intro", above, heading, acts, operation.about),
+        "search": visit.draw("search", heading, here, filters, given, is_searched, is_filtered),
+        "heads": visit.draw("heads", found),
+        "is_filtered": is_filtered,
+        "is_bulk": bool(bulk),
+        "chooser": visit.draw("chooser", bulk),
+    }
 
 
 def _bulk(visit: Visit, detail: Operation | None) -> list[Operation]:
@@ -127,7 +153,7 @@ def _collection(
         heading=title or title_of(visit, operation),
         operation=operation,
         headings=[each.label for each in columns],
-        rows=_rows(visit, operation, visit.catalog.detail_of(operation), path, items, columns),
+        **_rows(visit, operation, path, items, columns),
         acts=acts_of(visit, operation, path),
         above=above_of(visit, operation, path),
         done=done_of(visit),
@@ -137,33 +163,66 @@ def _collection(
 def _rows(
     visit: Visit,
     operation: Operation,
-    detail: Operation | None,
     path: Mapping[str, str],
     items: list[dict[str, Any]],
     columns: tuple[Column, ...],
-) -> list[dict[str, Any]]:
-    """The rows of a table. Where a row has no page of its own, it names what can be done to it."""
+    *,
+    are_chosen: bool = False,
+) -> dict[str, Any]:
+    """The rows of a table, with a box to choose each, or none. Where a row has no page of its own,
+    it names what can be done to it."""
+    detail = visit.catalog.detail_of(operation)
     if detail is not None and not visit.may(detail):
         detail = None
     acts = [] if detail else [e for e in visit.catalog.acts_on_row(operation) if visit.may(e)]
     arranged = visit.catalog.view_of(operation)
     told = arranged.cells if arranged else {}
-    first, *others = columns
     href_of = row_links(detail, path)
-    shown = []
+    lines = Drawing()
     for row in items:
-        href = href_of(row)
         for name in told.keys() & row.keys():
             row[name] = told[name](row[name])
-        name = label_in(row)
-        shape, text, more, at, _ = cell(row.get(first.name), first.kind, visit.catalog, first.name)
-        if href and shape == "none":
-            shape, text = "text", name
-        cells = [cell(row.get(c.name), c.kind, visit.catalog, c.name) for c in others]
-        links = [(e.title, form_link(e, {**path, e.parameters[-1]: row.get("id")})) for e in acts]
-        cells.insert(0, Cell(shape, text, more, href or at, "th"))
-        shown.append({"cells": cells, "acts": links, "id": row.get("id"), "name": name})
-    return shown
+        lines.add("<tr>")
+        if are_chosen:
+            lines.add(_BOX, str(row.get("id")), label_in(row))
+        _cells(lines, row, columns, visit.catalog, href_of(row))
+        if acts:
+            _acts(lines, acts, path, row)
+        lines.add("</tr>\n")
+    return {"rows": bool(items), "lines": lines, "has_acts": bool(acts)}
+
+
+def _cells(
+    lines: Drawing,
+    row: Mapping[str, Any],
+    columns: tuple[Column, ...],
+    catalog: Catalog,
+    href: str,
+) -> None:
+    """The cells of a row, of which the first leads to its page, if it has one."""
+    first, *others = columns
+    if href:
+        lines.add('<th scope="row"><a href="%s">', href)
+        lines.cell(row.get(first.name) or label_in(row), first.kind)
+        lines.add("</a></th>")
+    else:
+        lines.add('<th scope="row">')
+        lines.cell(row.get(first.name), first.kind, catalog, first.name)
+        lines.add("</th>")
+    for each in others:
+        lines.add("<td>")
+        lines.cell(row.get(each.name), each.kind, catalog, each.name)
+        lines.add("</td>")
+
+
+def _acts(
+    lines: Drawing, acts: list[Operation], path: Mapping[str, str], row: Mapping[str, Any]
+) -> None:
+    lines.add('<td class="acts">')
+    for each in acts:
+        href = form_link(each, {**path, each.parameters[-1]: row.get("id")})
+        lines.add('<a href="%s">%s</a> ', href, each.title)
+    lines.add("</td>")
 
 
 def _detail(
@@ -197,18 +256,20 @@ def _detail(
 
 def _fact(visit: Visit, name: str, value: Any, column: Column | None) -> dict[str, Any]:
     kind = column.kind if column else ""
-    shown = cell(value, kind, visit.catalog, name, is_whole=True, tag="dd")
+    shown = Drawing()
     if isinstance(value, str) and ("\n" in value or len(value) > 120):
-        shown = Cell("long", value, tag="dd")
-    if value and isinstance(value, dict) and not any(map(_is_nested, value.values())):
-        shown = Cell("pairs", [(key, cell(each).text) for key, each in value.items()], tag="dd")
-    if name == "progress" and isinstance(value, int):
-        shown = Cell("progress", value, tag="dd")
+        shown.add("<pre>%s</pre>", value)
+    elif value and isinstance(value, dict) and not any(map(is_nested, value.values())):
+        for key, each in value.items():
+            shown.add("<code>%s</code> ", key)
+            shown.cell(each)
+            shown.add("<br>")
+    elif name == "progress" and isinstance(value, int):
+        shown.add('<progress max="100" value="%s" aria-label="progress"></progress> ', str(value))
+        shown.add("%s", f"{value} %")
+    else:
+        shown.cell(value, kind, visit.catalog, name, is_whole=True)
     return {"label": column.label if column else words(name), "value": shown}
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, (dict, list))
 
 
 def _is_table(value: Any) -> bool:
