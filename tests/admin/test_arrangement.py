@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 FEATURE = """
 from backstay import Feature
-feature = Feature("arranged", __name__)
+feature = Feature("arranged", __name__, requires=("items",))
 """
 QUERIES = '''
 from backstay import SIGNED_IN, Query, View, handles

@@ -12,6 +12,7 @@ _UUID_LENGTH = 36
 _SHOWN = 200
 """Of a longer value a table shows so many characters."""
 _NUL = "\0"
+_LINKED = '<a class="id" href="%s" title="%s">%s</a>'
 
 
 class Drawing:
@@ -50,21 +51,21 @@ class Drawing:
         Of an id a table shows the end only, unless ``is_whole``.
         """
         if value in (None, "", [], {}):
-            self._html.append('<span class="none">-</span>')
+            self.add('<span class="none">-</span>')
         elif isinstance(value, bool):
             self.add('<span class="%s">%s</span>', *(("yes", "yes") if value else ("no", "no")))
         elif isinstance(value, (dict, list)):
             is_plain = isinstance(value, list) and not any(map(is_nested, value))
             self._clipped(", ".join(map(str, value)) if is_plain else to_json(value).decode())
         elif kind == "date-time":
-            self.add('<time datetime="%s">%s</time>', value, f"{value[:10]} {value[11:19]}")
+            text = str(value)
+            self.add('<time datetime="%s">%s</time>', text, f"{text[:10]} {text[11:19]}")
         else:
             text = str(value)
-            shown = text if is_whole else short(text)
             path = None if catalog is None else catalog.path_to(name, text)
+            shown = text if is_whole else short(text)
             if path is not None:
-                href = f"{BASE}/data{path}"
-                self.add('<a class="id" href="%s" title="%s">%s</a>', href, text, shown)
+                self.add(_LINKED, f"{BASE}/data{path}", text, shown)
             elif kind == "uuid":
                 self.add('<span class="id" title="%s">%s</span>', text, shown)
             else:

@@ -27,13 +27,14 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 @cache
-def environment(own: Path | None = None) -> Environment:
+def environment(own: Path | None = None, *, reloads: bool = False) -> Environment:
     """Jinja with the templates of the console, and with the pages of a project in the folder
-    ``own``; every value is escaped."""
+    ``own``; every value is escaped. It ``reloads`` a template whose file has changed."""
     loaders = [PackageLoader("backstay.admin"), *([FileSystemLoader(own)] if own else [])]
     made = Environment(
         loader=ChoiceLoader(loaders),
         autoescape=True,
+        auto_reload=reloads,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -94,8 +94,6 @@ async def _list(
         **_rows(visit, operation, path, data["items"], columns, are_chosen=around["is_bulk"]),
         before=data["prev_cursor"] and link(given, cursor=data["prev_cursor"]),
         after=data["next_cursor"] and link(given, cursor=data["next_cursor"]),
-        export=f"{BASE}/export/{operation.id}",
-        exported={**path, **{n: v for n, v in given.items() if n not in {"cursor", "limit"}}},
         key=token_urlsafe(16),
     )
 
@@ -115,6 +113,7 @@ def _around(
     is_filtered = bool(given.keys() - {"sort", "limit", "cursor"})
     here, is_searched = visit.request.scope["path"], bool(listing.searchable)
     bulk = _bulk(visit, visit.catalog.detail_of(operation))
+    exported = {**path, **{n: v for n, v in given.items() if n not in {"cursor", "limit"}}}
     found = tuple(headings(listing, columns, visit.principal, given))
     return {
         "heading": heading,
@@ -124,6 +123,7 @@ def _around(
         "is_filtered": is_filtered,
         "is_bulk": bool(bulk),
         "chooser": visit.draw("chooser", bulk),
+        "exports": visit.draw("exports", f"{BASE}/export/{operation.id}", exported),
     }
 
 
