@@ -154,3 +154,15 @@ async def test_an_input_finds_rows_by_what_they_are_called(console: Open, login:
     form = (await visitor.get("/form/assign_role")).text
     assert 'data-pick="/admin/pick/list_users"' in form
     assert 'data-pick="/admin/pick/list_roles"' in form
+
+
+async def test_what_is_drawn_once_changes_with_the_rights(
+    app: FastAPI, login: Login, backstay: Backstay
+) -> None:
+    person, visitor = await login(), Visitor(app)
+    await visitor.sign_in(person.email)
+    seen = [(await visitor.get("/data/items")).text]
+    await grant(backstay, person.id, "users:list")
+    seen.append((await visitor.get("/data/items")).text)
+    assert [page.count('href="/admin/data/users"') for page in seen] == [0, 2]
+    await visitor.client.aclose()

@@ -12,7 +12,10 @@ _UUID_LENGTH = 36
 _SHOWN = 200
 """Of a longer value a table shows so many characters."""
 _NUL = "\0"
-_LINKED = '<a class="id" href="%s" title="%s">%s</a>'
+_WHOLE = '<span class="id" title="%s">%s</span>'
+_SHORT = '<span class="id" title="%s">&hellip;%s</span>'
+_LINK = '<a class="id" href="%s" title="%s">%s</a>'
+_SHORT_LINK = '<a class="id" href="%s" title="%s">&hellip;%s</a>'
 
 
 class Drawing:
@@ -63,19 +66,23 @@ class Drawing:
         else:
             text = str(value)
             path = None if catalog is None else catalog.path_to(name, text)
-            shown = text if is_whole else short(text)
-            if path is not None:
-                self.add(_LINKED, f"{BASE}/data{path}", text, shown)
-            elif kind == "uuid":
-                self.add('<span class="id" title="%s">%s</span>', text, shown)
-            else:
+            is_id = path is not None or kind == "uuid"
+            if not is_id:
                 self._clipped(text)
+                return
+            is_short = len(text) == _UUID_LENGTH and not is_whole
+            shown = text[-8:] if is_short else text  # ids of one table differ most at the end
+            if path is not None:
+                pattern = _SHORT_LINK if is_short else _LINK
+                self.add(pattern, f"{BASE}/data{path}", text, shown)
+            else:
+                self.add(_SHORT if is_short else _WHOLE, text, shown)
 
     def _clipped(self, text: str) -> None:
         if len(text) <= _SHOWN:
             self.add("%s", text)
         else:
-            self.add('<span title="%s">%s…</span>', text[:1000], text[:_SHOWN])
+            self.add('<span title="%s">%s&hellip;</span>', text[:1000], text[:_SHOWN])
 
 
 def cell(
@@ -90,11 +97,6 @@ def cell(
     made = Drawing()
     made.cell(value, kind, catalog, name, is_whole=is_whole)
     return made
-
-
-def short(text: str) -> str:
-    """The end of an id, by which ids of one table differ most (RFC 9562, 5.7)."""
-    return f"…{text[-8:]}" if len(text) == _UUID_LENGTH else text
 
 
 def is_nested(value: Any) -> bool:

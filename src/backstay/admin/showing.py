@@ -180,8 +180,7 @@ def _rows(
     href_of = row_links(detail, path)
     lines = Drawing()
     for row in items:
-        for name in told.keys() & row.keys():
-            row[name] = told[name](row[name])
+        row |= {name: tell(row[name]) for name, tell in told.items() if name in row}
         lines.add("<tr>")
         if are_chosen:
             lines.add(_BOX, str(row.get("id")), label_in(row))

@@ -170,7 +170,8 @@ class Visit:
     @property
     def _address(self) -> str:
         """The path and the query of this page."""
-        path, query = self.request.url.path, self.request.url.query
+        scope = self.request.scope
+        path, query = scope["path"], scope["query_string"].decode("latin-1")
         return f"{path}?{query}" if query else path
 
     def _pages(self) -> Markup:
