@@ -182,7 +182,8 @@ class Visit:
         def make() -> Markup:
             return self.draw("navigation", self._menu(), here)
 
-        return self.kept(f"pages {here}", make)
+        drawn: Markup = self.kept(f"pages {here}", make)
+        return drawn
 
     def _menu(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """The navigation: groups of titles and addresses that the principal may open."""
