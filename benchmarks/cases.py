@@ -3,8 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from starlette.responses import Response
+
+from backstay.admin.cookies import Cookies
+from backstay.settings import decode_key
 from benchmarks.load import Request
 from benchmarks.ours import ROUTES
 from benchmarks.rows import MADE
@@ -58,6 +63,17 @@ def _bare_item(stage: Stage) -> Requests:
 
 def _unchanged(stage: Stage) -> Requests:
     return _get(f"{API}/items/{stage.item}", stage.token, **{"If-None-Match": stage.tag})
+
+
+def _page_of_console(stage: Stage) -> Requests:
+    """The first page of all items, by a cookie as a sign-in would have set it a moment ago."""
+    key = decode_key(stage.environ["SECURITY_REFRESH_TOKEN_SECRET"])
+    told = Response()
+    Cookies(key, lambda: datetime.now(UTC), secure=False).start(
+        told, stage.admin.session_id, stage.admin.user_id
+    )
+    cookie = told.headers["set-cookie"].partition(";")[0]
+    return (Request("/admin/data/items", headers={"Cookie": cookie}),)
 
 
 def _create(path: str, stage: Stage) -> Requests:
@@ -139,6 +155,8 @@ CASES = (
         lambda s: _get(f"{API}/items?limit=20&cursor={s.deep_cursor}", s.deep_token),
         lambda s: _get(f"/keyset?{s.deep_id}", s.deep_token),
     ),
+    Case("console", _page_of_console, None),
+    Case("console-api", lambda s: _get(f"{API}/items?limit=25", s.admin_token), None),
     Case(
         "create",
         lambda s: _create(f"{API}/items", s),

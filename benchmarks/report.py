@@ -15,7 +15,7 @@ from benchmarks.jobs import Rates
 from benchmarks.measuring import Summary
 from benchmarks.targets import Verdict, verdicts
 
-WITHOUT = {"fifty-roles": "one-role"}
+WITHOUT = {"fifty-roles": "one-role", "console": "console-api"}
 """What a case of ours is compared with instead of the bare application."""
 HEADINGS = ("", "requests/s", "p50 ms", "p99 ms", "CPU µs", "ratio", "floor")
 
@@ -48,7 +48,7 @@ def show(database: str, summary: Summary, rounds: int, seconds: int) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print("ratio: CPU time per request of the bare application divided by ours;")
-    console.print("       of fifty-roles: that of one-role divided by it")
+    console.print("       of fifty-roles and console: that of one-role and console-api")
     console.print("floor: the same with the bare application's floor, which takes shortcuts")
     for sentence in comparisons(database, summary):
         console.print(sentence)
@@ -73,6 +73,9 @@ def comparisons(database: str, summary: Summary) -> list[str]:
     if {"one-role", "fifty-roles"} <= summary.keys():
         more = summary["fifty-roles"].cpu / summary["one-role"].cpu
         said.append(f"roles: with fifty a request costs {more:.2f} times what it does with one")
+    if {"console", "console-api"} <= summary.keys():
+        more = summary["console"].cpu / summary["console-api"].cpu
+        said.append(f"console: a page of 25 rows costs {more:.2f} times the API's own list")
     if {"limited", "unlimited"} <= summary.keys():
         more = summary["limited"].cpu - summary["unlimited"].cpu
         said.append(f"limits: counting a request and saying so costs {more:+.1f} µs")

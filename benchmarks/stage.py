@@ -21,6 +21,7 @@ import asyncpg
 from backstay.composition import Backstay, compose, seed
 from backstay.core.listing import Text
 from backstay.core.permissions import Scope
+from backstay.core.ports import AccessClaims
 from backstay.core.representation import Representation
 from backstay.db import migrate
 from backstay.db.options import create_file
@@ -65,10 +66,13 @@ class Server:
 
 @dataclass(frozen=True)
 class Stage:
-    """Who asks for what. ``busy`` is the user whose items are changed, whose sessions refreshed."""
+    """Who asks for what. ``busy`` is the user whose items are changed, whose sessions refreshed;
+    ``admin`` may see the items of everybody."""
 
     environ: dict[str, str]
     token: str
+    admin: AccessClaims
+    admin_token: str
     emails: tuple[str, ...]
     item: str
     tag: str
@@ -96,6 +100,7 @@ def environ_for(url: str, folder: Path) -> dict[str, str]:
         "DATABASE_URL": url,
         "SECURITY_SECRET_KEY": secrets.token_urlsafe(48),
         "SECURITY_REFRESH_TOKEN_SECRET": secrets.token_urlsafe(48),
+        "ADMIN_PASSWORD": PASSWORD,
         "SECURITY_LOGIN_RATE_LIMIT": UNLIMITED,
         "SECURITY_REFRESH_RATE_LIMIT": UNLIMITED,
         "RATE_LIMIT_DEFAULT": "1000000000",
@@ -128,6 +133,7 @@ async def _prepare(url: str, environ: dict[str, str], folder: Path, rows: int) -
     counts = {"few": 200, "many": rows + 100, "roles": 200, "busy": CHANGED}
     people = {name: await _signed_in(backstay, f"{name}@example.org") for name in counts}
     await _join_roles(backstay, people["roles"].id)
+    admin_token = await _token(backstay, backstay.settings.admin.email)
     items = {}
     async with writing(url) as connection:
         for name, count in counts.items():
@@ -142,6 +148,8 @@ async def _prepare(url: str, environ: dict[str, str], folder: Path, rows: int) -
     return Stage(
         environ=environ,
         token=people["few"].token,
+        admin=backstay.tokens.verify(admin_token),
+        admin_token=admin_token,
         emails=emails,
         item=items["few"][0],
         tag=tag,
@@ -167,9 +175,11 @@ async def _register(backstay: Backstay, email: str) -> UUID:
 
 
 async def _signed_in(backstay: Backstay, email: str) -> _Person:
-    user_id = await _register(backstay, email)
-    answer = await backstay.system(Login(email=email, password=PASSWORD))
-    return _Person(user_id, answer.access_token)
+    return _Person(await _register(backstay, email), await _token(backstay, email))
+
+
+async def _token(backstay: Backstay, email: str) -> str:
+    return (await backstay.system(Login(email=email, password=PASSWORD))).access_token
 
 
 async def _vacuum(url: str) -> None:

@@ -79,6 +79,12 @@ TARGETS = (
         _quotient("storm me", "idle me", "p99"),
         at_least=False,
     ),
+    Target(
+        "a list of the console, as a multiple of the API's own",
+        3.0,
+        _quotient("console", "console-api", "cpu"),
+        at_least=False,
+    ),
     *(
         Target(
             f"{name} of a generated entity, as a multiple of that of items",

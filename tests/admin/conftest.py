@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from backstay.testing import Login
 from tests.admin.visiting import Visitor
+from tests.features.conftest import statements  # noqa: F401
 from tests.patient import settings, still_limits  # noqa: F401
 
 Open = Callable[..., Awaitable[Visitor]]

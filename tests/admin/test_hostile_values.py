@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from markupsafe import escape
 from sqlalchemy import select
 
 from backstay.admin import rendering, tables
+from backstay.admin.cells import Drawing, cell
 from backstay.composition import Backstay
 from backstay.db.activity import Activity
 from backstay.testing import Login
@@ -131,5 +133,13 @@ def test_templates_hold_no_script_or_style_of_their_own() -> None:
 def test_a_cell_is_escaped_whatever_its_kind() -> None:
     for kind in ("", "uuid", "date-time", "string"):
         for value in (ATTACK, [ATTACK], {ATTACK: ATTACK}, [{"a": ATTACK}]):
-            assert live(str(tables.cell(value, kind))) == []
+            assert live(escape(cell(value, kind))) == []
+            assert live(escape(cell(value, kind, is_whole=True))) == []
     assert live(str(tables.told(ATTACK))) == []
+
+
+def test_values_are_escaped_where_one_holds_what_joins_them() -> None:
+    drawing = Drawing()
+    drawing.add("<p>%s</p><i>%s</i>", "a\0<b>", "<b>\0")
+    assert escape(drawing) == "<p>a\0&lt;b&gt;</p><i>&lt;b&gt;\0</i>"
+    assert escape(Drawing()) == ""

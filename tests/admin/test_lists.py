@@ -176,3 +176,15 @@ async def test_an_export_that_is_refused_is_a_page(console: Open) -> None:
     for page in (refused, wrong):
         assert page.headers["content-type"].startswith("text/html")
         assert "content-disposition" not in page.headers
+
+
+async def test_what_is_drawn_once_changes_with_the_rights(
+    app: FastAPI, login: Login, backstay: Backstay
+) -> None:
+    person, visitor = await login(), Visitor(app)
+    await visitor.sign_in(person.email)
+    seen = [(await visitor.get("/data/items")).text]
+    await grant(backstay, person.id, "users:list")
+    seen.append((await visitor.get("/data/items")).text)
+    assert [page.count('href="/admin/data/users"') for page in seen] == [0, 2]
+    await visitor.client.aclose()

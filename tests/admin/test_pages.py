@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 
-from backstay.admin.charts import Series, chart
+from backstay.admin.charts import TOP, Series, chart
 from backstay.composition import Backstay
 from backstay.features.system.model import MetricMinute
 from backstay.testing import Add, FrozenClock, Login
@@ -78,12 +78,25 @@ async def test_a_dashboard_without_minutes_says_so(console: Open) -> None:
 def test_a_chart_breaks_its_line_where_minutes_are_absent() -> None:
     minutes = [
         {"minute": f"2026-01-01T{hour:02}:{minute:02}:00Z", "n": 5}
-        for hour, minute in ((10, 0), (10, 1), (10, 2), (11, 0))
+        for hour, minute in ((10, 0), (10, 2), (10, 5), (11, 0))
     ]
     drawn = str(chart("Things", minutes, "2026-01-01T12:00:00Z", Series("n", "things")))
     (line,) = re.findall(r'class="line first" d="([^"]+)"', drawn)
     assert line.count("M") == 2
     assert line.count("L") == 2
+
+
+def test_a_chart_draws_the_higher_of_two_neighbouring_minutes() -> None:
+    minutes = [
+        {"minute": f"2026-01-01T10:{minute:02}:00Z", "n": value, "m": None}
+        for minute, value in enumerate((10, 2, 5, 10))
+    ]
+    drawn = str(
+        chart("Things", minutes, "2026-01-01T12:00:00Z", Series("n", "one"), Series("m", "two"))
+    )
+    one, two = re.findall(r'class="line first" d="([^"]*)"', drawn)
+    assert re.findall(r"[ML][\d.]+ ([\d.]+)", one) == [f"{TOP:.1f}"] * 2
+    assert two == ""
 
 
 async def test_the_matrix_shows_and_changes_grants(console: Open, backstay: Backstay) -> None:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from backstay.admin.cells import MOST_PARTS, cell
 from backstay.admin.operations import words
-from backstay.admin.tables import MOST_PARTS, cell
 from backstay.testing import Login
 from tests.admin.conftest import Open
 

@@ -2,16 +2,25 @@
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
+from starlette.requests import Request as HTTPRequest
 
+from backstay.admin.cookies import Cookies
+from backstay.core.ports import AccessClaims
+from backstay.settings import decode_key
 from benchmarks.cases import CASES, DATABASES, POSTGRESQL, SQLITE_FILE, Case
 from benchmarks.measuring import chosen
 from benchmarks.stage import Stage
 
+USER, SESSION = uuid4(), uuid4()
 STAGE = Stage(
-    environ={},
+    environ={"SECURITY_REFRESH_TOKEN_SECRET": "k" * 64},
     token="few",
+    admin=AccessClaims(USER, SESSION, 0),
+    admin_token="admin",
     emails=("a@example.org", "b@example.org"),
     item="1",
     tag='"1"',
@@ -69,3 +78,13 @@ def test_sqlite_leaves_out_what_no_database_changes() -> None:
     left_out = {case.name for case in CASES} - {case.name for case in chosen([], SQLITE_FILE)}
     assert left_out == {case.name for case in CASES if case.once}
     assert all(BY_NAME[name].bare is None or name == "cached-redis" for name in left_out)
+
+
+def test_the_console_is_asked_by_a_cookie_of_its_own() -> None:
+    (request,) = BY_NAME["console"].ours(STAGE)
+    key = decode_key(STAGE.environ["SECURITY_REFRESH_TOKEN_SECRET"])
+    cookies = Cookies(key, lambda: datetime.now(UTC), secure=False)
+    headers = [(b"cookie", request.headers["Cookie"].encode())]
+    session = cookies.read(HTTPRequest({"type": "http", "headers": headers}))
+    assert session is not None
+    assert (session.user_id, session.session_id) == (USER, SESSION)

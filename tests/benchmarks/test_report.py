@@ -57,8 +57,16 @@ def test_every_target_can_be_measured() -> None:
         for case in ("item", "page", "keyset", "create", "update", "me", "cached")
         for name in (case, f"{case} bare", f"{case} of items", f"{case} generated")
     }
-    summary = dict.fromkeys([*names, "idle me", "storm me"], costing(100))
+    alone = ["idle me", "storm me", "console", "console-api"]
+    summary = dict.fromkeys([*names, *alone], costing(100))
     assert [each.target for each in verdicts(summary)] == list(TARGETS)
+
+
+def test_a_page_of_the_console_is_compared_with_the_api() -> None:
+    summary = {"console": costing(450), "console-api": costing(200)}
+    assert report.comparisons(POSTGRESQL, summary) == [
+        "console: a page of 25 rows costs 2.25 times the API's own list"
+    ]
 
 
 def test_what_was_not_measured_is_not_judged() -> None:

@@ -51,6 +51,7 @@ class Catalog:
     queries: Mapping[type[Message[Any]], Operation]
     views: Mapping[type[Message[Any]], AdminView] = field(default_factory=dict)
     _named: dict[str, Section | None] = field(default_factory=dict)
+    _pages: dict[str, tuple[str, str] | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, routes: Iterable[Route], prefix: str, views: Iterable[AdminView] = ()) -> "Catalog":
@@ -134,10 +135,10 @@ class Catalog:
 
     def path_to(self, name: str, value: Any) -> str | None:
         """The path of the object that a field such as ``owner_id`` names, if it has a page."""
-        detail = self._detail_named((name,))
-        if detail is None:
-            return None
-        return detail.filled({detail.parameters[0]: quote(str(value), safe="")})
+        if name not in self._pages:
+            self._pages[name] = self._find_page(name)
+        around = self._pages[name]
+        return None if around is None else quote(str(value), safe="").join(around)
 
     def operation_at(self, path: str) -> tuple[Operation, dict[str, str]] | None:
         """The query at a path of the API, and the values of the parameters in it."""
@@ -159,6 +160,14 @@ class Catalog:
         if base == last:
             return None
         return next((each for each in self.sections if each.noun == base), None)
+
+    def _find_page(self, name: str) -> tuple[str, str] | None:
+        """What is before and after the value of a field in the path of the page that it names."""
+        detail = self._detail_named((name,))
+        if detail is None:
+            return None
+        before, after = PARAMETER.sub("\0", detail.path).split("\0")
+        return before, after
 
     @cached_property
     def _details(self) -> dict[str, Operation]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import floor, log10
 from typing import Any
 
@@ -10,8 +11,12 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 190, 56, 10, 22
 SPAN = timedelta(hours=24)
+_MERGED = 2
+"""So many neighbouring minutes are one point: a chart is about as many pixels wide."""
+_PLACES = int(SPAN.total_seconds()) // 60 // _MERGED
 _LINES = 4
 _TICKS = 6
+_Minute = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +29,17 @@ class Series:
 
 
 def chart(
-    title: str, minutes: Sequence[Mapping[str, Any]], until: str, *series: Series, unit: str = ""
+    title: str, minutes: Sequence[_Minute], until: str, *series: Series, unit: str = ""
 ) -> Markup:
     """A chart of the 24 hours before ``until`` (ISO 8601), and the same in words.
 
     Of a minute that is absent nothing was counted: counters are 0 there, other values unknown.
+    Of two neighbouring minutes the higher value is drawn.
     """
     end = datetime.fromisoformat(until)
     start = end - SPAN
-    points = {
-        each.name: [
-            (_place(start, str(minute["minute"])), float(minute[each.name]))
-            for minute in minutes
-            if minute.get(each.name) is not None
-        ]
-        for each in series
-    }
+    spans = _spans(minutes, _minute(start.isoformat()))
+    points = {each.name: _points(spans, each.name) for each in series}
     most = {name: max((value for _, value in found), default=0.0) for name, found in points.items()}
     top = _round_up(max(most.values(), default=0.0))
     summary = "; ".join(f"{e.label}: {_amount(most[e.name], unit)} at most" for e in series)
@@ -59,24 +59,43 @@ def chart(
     )
 
 
-def _place(start: datetime, minute: str) -> float:
-    part = (datetime.fromisoformat(minute) - start) / SPAN
-    return LEFT + (WIDTH - LEFT) * min(max(part, 0.0), 1.0)
+def _spans(minutes: Sequence[_Minute], first: int) -> dict[int, list[_Minute]]:
+    """The minutes by where they are drawn: there is no room for each."""
+    spans: dict[int, list[_Minute]] = {}
+    for minute in minutes:
+        place = (_minute(minute["minute"]) - first) // _MERGED
+        spans.setdefault(min(max(place, 0), _PLACES), []).append(minute)
+    return spans
+
+
+@lru_cache(3000)
+def _minute(moment: str) -> int:
+    """The number of a minute; every chart of a page asks for the same ones."""
+    return int(datetime.fromisoformat(moment).timestamp()) // 60
+
+
+def _points(spans: Mapping[int, Sequence[_Minute]], name: str) -> list[tuple[int, float]]:
+    """Where something was counted, and the most there."""
+    return [
+        (place, float(max(values)))
+        for place, span in spans.items()
+        if (values := [each[name] for each in span if each.get(name) is not None])
+    ]
 
 
 def _height(value: float, top: float) -> float:
     return TOP + (HEIGHT - BOTTOM - TOP) * (1 - value / top)
 
 
-def _line(points: Sequence[tuple[float, float]], top: float, series: Series) -> Markup:
-    """A line through neighbouring minutes, broken where minutes are absent."""
-    step, parts, last = (WIDTH - LEFT) / 1440, [], -1.0
-    for x, value in points:
-        is_next = last >= 0 and x - last < 1.6 * step
-        parts.append(f"{'L' if is_next else 'M'}{x:.1f} {_height(value, top):.1f}")
-        if not is_next:
-            parts.append("h.8")  # else a single minute would be no line at all
-        last = x
+def _line(points: Sequence[tuple[int, float]], top: float, series: Series) -> Markup:
+    """A line through neighbours, broken where minutes are absent."""
+    step, parts, last = (WIDTH - LEFT) / _PLACES, [], -2
+    for place, value in points:
+        parts.append("L" if place == last + 1 else "M")
+        parts.append(f"{LEFT + place * step:.1f} {_height(value, top):.1f}")
+        if place != last + 1:
+            parts.append("h.8")  # else a single point would be no line at all
+        last = place
     return Markup('<path class="line %s" d="%s"/>') % (series.style, "".join(parts))
 
 

@@ -72,7 +72,10 @@ def console_of(
         settings.app.public_origin,
         own,
         settings.app.swagger and settings.environment is not Environment.PRODUCTION,
-        environment(templates and templates / "admin"),
+        environment(
+            templates and templates / "admin",
+            reloads=settings.is_local and templates is not None,
+        ),
     )
     return Console(parts)
 
@@ -84,6 +87,7 @@ class Console:
         self._parts = parts
         self._router = Router(
             [
+                self._route("/data/{path:path}", showing.show),
                 self._route("", home),
                 self._route("/", _to_home),
                 self._route("/sign-in", sign_in.show, "GET", is_public=True),
@@ -91,7 +95,6 @@ class Console:
                 self._route("/sign-out", sign_in.sign_out, "POST"),
                 self._route("/fresh", proving.show),
                 self._route("/fresh", proving.prove, "POST"),
-                self._route("/data/{path:path}", showing.show),
                 self._route("/page/{path:path}", pages.show),
                 *([self._route("/explorer", pages.explore)] if parts.has_explorer else []),
                 self._route("/ask/{operation}", pages.ask),

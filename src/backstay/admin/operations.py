@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, get_args
 
 from backstay.core.bus import is_personal
@@ -38,6 +38,7 @@ _WRITTEN = {
 """Words that people write in another way than code does."""
 
 
+@lru_cache(1000)
 def words(name: str) -> str:
     """A name in code as people write it: ``RateLimits`` is `Rate limits`, ``is_blocked`` `Blocked`.
 

@@ -17,7 +17,7 @@ from jinja2 import (
 )
 from starlette.responses import HTMLResponse, Response
 
-from backstay.admin import tables
+from backstay.admin import cells, tables
 from backstay.admin.charts import Series, chart, duration
 from backstay.admin.matrix import matrix
 from backstay.admin.operations import words
@@ -28,19 +28,20 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 @cache
-def environment(own: Path | None = None) -> Environment:
+def environment(own: Path | None = None, *, reloads: bool = False) -> Environment:
     """Jinja with the templates of the console, and with the pages of a project in the folder
-    ``own``; every value is escaped."""
+    ``own``; every value is escaped. It ``reloads`` a template whose file has changed."""
     loaders = [PackageLoader("backstay.admin"), *([FileSystemLoader(own)] if own else [])]
     made = Environment(
         loader=ChoiceLoader(loaders),
         autoescape=True,
+        auto_reload=reloads,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.filters.update(told=tables.told, words=words)
-    made.globals.update(base=tables.BASE, asset=asset, cell=tables.cell, link=tables.link)
+    made.globals.update(base=tables.BASE, asset=asset, cell=cells.cell, link=tables.link)
     made.globals.update(chart=chart, series=Series, duration=duration, matrix=matrix)
     return made
 

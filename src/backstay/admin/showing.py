@@ -4,37 +4,33 @@ from collections.abc import Mapping
 from secrets import token_urlsafe
 from typing import Any
 
-from markupsafe import Markup
 from starlette.responses import Response
 
-from backstay.admin.linking import above_of, acts_of, done_of, form_link, relations_of, title_of
+from backstay.admin.cells import Drawing, cell, short
+from backstay.admin.linking import above_of, acts_of, done_of, relations_of, title_of
 from backstay.admin.operations import Operation, words
+from backstay.admin.rows import rows_of
 from backstay.admin.sending import Answer
 from backstay.admin.tables import (
     BASE,
     Column,
     asked_of,
-    cell,
     columns_of,
     fields_in,
     filters_of,
     headings,
-    label_in,
     link,
     name_in,
-    row_link,
-    short,
 )
 from backstay.admin.visits import Visit
 from backstay.core.errors import AppError, Invalid, NotFound, Unavailable
 from backstay.core.listing import ListQuery
 from backstay.core.messages import View, argument_of
 
-_PROGRESS = Markup('<progress max="%s" value="%s" aria-label="%s"></progress> %s')
+_PROGRESS = '<progress max="100" value="%s" aria-label="%s"></progress> %s'
 _GOING = {"queued", "running"}
 PAGE = "25"
 """Rows of a page, unless the address says otherwise."""
-_HEAD = Markup('<a href="%s">%s</a>')
 _OURS = frozenset({"done"})
 """Parameters of the console itself, which the API does not know."""
 
@@ -80,30 +76,52 @@ async def _list(
         data = (await visit.send(operation, path, list(asked.items()))).data
     except (Invalid, Unavailable) as error:
         problem, status = sentence(error), error.status
-    detail = visit.catalog.detail_of(operation)
+
+    def make() -> dict[str, Any]:
+        return _around(visit, operation, listing, path, given, columns)
+
+    around = make() if given or path else visit.kept(operation.id, make)
     return visit.page(
         "list.html",
         status=status,
         problem=problem,
         done=done_of(visit),
-        heading=title_of(visit, operation),
-        operation=operation,
-        rows=_rows(visit, operation, detail, path, data["items"], columns),
-        headings=tuple(headings(listing, columns, visit.principal, given)),
-        filters=tuple(filters_of(listing, visit.principal, given)),
-        is_searched=bool(listing.searchable),
-        given=given,
-        is_filtered=bool(given.keys() - {"sort", "limit", "cursor"}),
+        **around,
+        **rows_of(visit, operation, path, data["items"], columns, are_chosen=around["is_bulk"]),
         before=data["prev_cursor"] and link(given, cursor=data["prev_cursor"]),
         after=data["next_cursor"] and link(given, cursor=data["next_cursor"]),
-        export=f"{BASE}/export/{operation.id}",
-        count=f"{BASE}/count/{operation.id}",
-        exported={**path, **{n: v for n, v in given.items() if n not in {"cursor", "limit"}}},
-        acts=acts_of(visit, operation, path),
-        above=above_of(visit, operation, path),
-        bulk=_bulk(visit, detail),
         key=token_urlsafe(16),
     )
+
+
+def _around(
+    visit: Visit,
+    operation: Operation,
+    listing: type[ListQuery[Any]],
+    path: Mapping[str, str],
+    given: dict[str, str],
+    columns: tuple[Column, ...],
+) -> dict[str, Any]:
+    """What is around the rows of a list, whichever they are."""
+    heading, acts = title_of(visit, operation), acts_of(visit, operation, path)
+    above = above_of(visit, operation, path)
+    filters = tuple(filters_of(listing, visit.principal, given))
+    is_filtered = bool(given.keys() - {"sort", "limit", "cursor"})
+    here, is_searched = visit.request.scope["path"], bool(listing.searchable)
+    bulk = _bulk(visit, visit.catalog.detail_of(operation))
+    addresses = f"{BASE}/export/{operation.id}", f"{BASE}/count/{operation.id}"
+    exported = {**path, **{n: v for n, v in given.items() if n not in {"cursor", "limit"}}}
+    found = tuple(headings(listing, columns, visit.principal, given))
+    return {
+        "heading": heading,
+        "intro": visit.draw("intro", above, heading, acts, operation.about),
+        "search": visit.draw("search", heading, here, filters, given, is_searched, is_filtered),
+        "heads": visit.draw("heads", found),
+        "is_filtered": is_filtered,
+        "is_bulk": bool(bulk),
+        "chooser": visit.draw("chooser", bulk),
+        "exports": visit.draw("exports", *addresses, exported),
+    }
 
 
 def _bulk(visit: Visit, detail: Operation | None) -> list[Operation]:
@@ -132,42 +150,11 @@ def _collection(
         heading=title or title_of(visit, operation),
         operation=operation,
         headings=[each.label for each in columns],
-        rows=_rows(visit, operation, visit.catalog.detail_of(operation), path, items, columns),
+        **rows_of(visit, operation, path, items, columns),
         acts=acts_of(visit, operation, path),
         above=above_of(visit, operation, path),
         done=done_of(visit),
     )
-
-
-def _rows(
-    visit: Visit,
-    operation: Operation,
-    detail: Operation | None,
-    path: Mapping[str, str],
-    items: list[dict[str, Any]],
-    columns: tuple[Column, ...],
-) -> list[dict[str, Any]]:
-    """The rows of a table. Where a row has no page of its own, it names what can be done to it."""
-    if detail is not None and not visit.may(detail):
-        detail = None
-    acts = [] if detail else [e for e in visit.catalog.acts_on_row(operation) if visit.may(e)]
-    arranged = visit.catalog.view_of(operation)
-    told = arranged.cells if arranged else {}
-    first, *others = columns
-    shown = []
-    for row in items:
-        href = row_link(detail, row, path)
-        row |= {name: tell(row[name]) for name, tell in told.items() if name in row}
-        head = cell(
-            row.get(first.name), first.kind, visit.catalog if not href else None, first.name
-        )
-        if href:
-            head = _HEAD % (href, head if row.get(first.name) else label_in(row))
-        cells = [cell(row.get(c.name), c.kind, visit.catalog, c.name) for c in others]
-        links = [(e.title, form_link(e, {**path, e.parameters[-1]: row.get("id")})) for e in acts]
-        names = {"id": row.get("id"), "name": label_in(row)}
-        shown.append({"head": head, "cells": cells, "acts": links, **names})
-    return shown
 
 
 def _detail(
@@ -206,14 +193,14 @@ def _nameless(visit: Visit, operation: Operation, data: Mapping[str, Any]) -> st
 
 def _fact(visit: Visit, name: str, value: Any, column: Column | None) -> dict[str, Any]:
     kind = column.kind if column else ""
-    is_text = isinstance(value, str) and ("\n" in value or len(value) > 120)
-    shown = Markup("<pre>{}</pre>").format(value) if is_text else None
-    if name == "progress" and isinstance(value, int):
-        shown = _PROGRESS % (100, value, words(name), f"{value} %")
-    return {
-        "label": column.label if column else words(name),
-        "value": shown or cell(value, kind, visit.catalog, name, is_whole=True),
-    }
+    shown = Drawing()
+    if isinstance(value, str) and ("\n" in value or len(value) > 120):
+        shown.add("<pre>%s</pre>", value)
+    elif name == "progress" and isinstance(value, int):
+        shown.add(_PROGRESS, str(value), words(name), f"{value} %")
+    else:
+        shown.cell(value, kind, visit.catalog, name, is_whole=True)
+    return {"label": column.label if column else words(name), "value": shown}
 
 
 def _is_table(value: Any) -> bool:

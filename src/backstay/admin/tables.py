@@ -1,16 +1,14 @@
-"""Lays out lists and objects as tables: columns, cells, filters, and links to other pages."""
+"""Lays out lists and objects as tables: columns, filters, and links to other pages."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from markupsafe import Markup, escape
-from pydantic_core import to_json
 
-from backstay.admin.catalog import Catalog
 from backstay.admin.operations import Operation, words
 from backstay.core.introspection import MessageField, fields_of
 from backstay.core.listing import ListQuery
@@ -25,11 +23,6 @@ _LONG = 500
 _LABELS = ("name", "title", "label", "email", "username", "key", "message", "code")
 """Fields by which people tell rows apart, the best first."""
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
-_UUID_LENGTH = 36
-MOST_PARTS = 20
-"""Of a longer object or list a table shows the JSON."""
-_SHOWN = 200
-"""Of a longer value a table shows so many characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,56 +77,6 @@ def _kind(told: Mapping[str, Any]) -> str:
     return str(value.get("format") or value.get("type") or ("text" if "$ref" in value else "any"))
 
 
-_NOTHING = Markup('<span class="none">-</span>')
-_YES, _NO = Markup('<span class="yes">yes</span>'), Markup('<span class="no">no</span>')
-_LINKED = Markup('<a class="id" href="%s" title="%s">%s</a>')
-_ID = Markup('<span class="id" title="%s">%s</span>')
-_MOMENT = Markup('<time datetime="%s" title="%s">%s</time>')
-_NAMED = Markup("<code>%s</code> %s")
-_CLIPPED = Markup('<span title="%s">%s…</span>')
-
-
-def cell(
-    value: Any,
-    kind: str = "",
-    catalog: Catalog | None = None,
-    name: str = "",
-    *,
-    is_whole: bool = False,
-) -> Markup:
-    """A value of JSON as HTML; the id of something that the console shows becomes a link.
-
-    Of an id a table shows the end only, unless ``is_whole``.
-    """
-    if value in (None, "", [], {}) or isinstance(value, bool):
-        return (_YES if value else _NO) if isinstance(value, bool) else _NOTHING
-    if isinstance(value, (dict, list)):
-        return _several(value, catalog)
-    if kind == "date-time":
-        return moment(str(value))
-    if catalog is not None and (path := catalog.path_to(name, value)) is not None:
-        return _LINKED % (f"{BASE}/data{path}", value, value if is_whole else short(value))
-    if kind == "uuid":
-        return _ID % (value, value if is_whole else short(value))
-    return _clipped(value)
-
-
-def _several(value: dict[str, Any] | list[Any], catalog: Catalog | None) -> Markup:
-    parts = value.values() if isinstance(value, dict) else value
-    if len(value) > MOST_PARTS or any(isinstance(each, (dict, list)) for each in parts):
-        return _clipped(to_json(value).decode())
-    if isinstance(value, list):
-        return _clipped(", ".join(map(str, value)))
-    named = (_NAMED % (name, cell(each, "", catalog, name)) for name, each in value.items())
-    return Markup("<br>").join(named)
-
-
-def short(value: Any) -> str:
-    """The end of an id, by which ids of one table differ most (RFC 9562, 5.7)."""
-    text = str(value)
-    return f"…{text[-8:]}" if len(text) == _UUID_LENGTH else text
-
-
 def told(text: str) -> Markup:
     """A description in code as HTML: what is in backticks is code."""
     parts = text.split("`")
@@ -143,27 +86,26 @@ def told(text: str) -> Markup:
     )
 
 
-def moment(value: str) -> Markup:
-    """A moment in ISO 8601, to the second; the title is the whole of it, with its zone."""
-    return _MOMENT % (value, value, value[:19].replace("T", " "))
-
-
-def _clipped(value: Any) -> Markup:
-    text = str(value)
-    return escape(text) if len(text) <= _SHOWN else _CLIPPED % (text[:1000], text[:_SHOWN])
-
-
-def row_link(detail: Operation | None, row: Mapping[str, Any], given: Mapping[str, str]) -> str:
-    """The page of a row; empty if there is none. ``given`` are the values of the list's path."""
+def row_links(
+    detail: Operation | None, given: Mapping[str, str]
+) -> Callable[[Mapping[str, Any]], str]:
+    """Finds the page of each row; it is empty if there is none. ``given`` are the values of the
+    list's path."""
     if detail is None:
-        return ""
+        return lambda row: ""
     last = detail.parameters[-1]
-    field = detail.route.spec.path_names.get(last, last)
-    value = next((row[each] for each in (last, field, "id") if each in row), None)
-    if value is None:
-        return ""
+    names = (last, detail.route.spec.path_names.get(last, last), "id")
     values = {name: quote(given[name], safe="") for name in detail.parameters if name in given}
-    return f"{BASE}/data{detail.filled({**values, last: quote(str(value), safe='')})}"
+    before, _, after = detail.filled({**values, last: "\0"}).partition("\0")
+
+    def found(row: Mapping[str, Any]) -> str:
+        for name in names:
+            if name in row:
+                value = row[name]
+                return "" if value is None else f"{BASE}/data{before}{quote(str(value), '')}{after}"
+        return ""
+
+    return found
 
 
 @dataclass(frozen=True, slots=True)

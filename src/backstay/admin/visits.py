@@ -2,10 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
 from jinja2 import Environment
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -15,6 +17,7 @@ from backstay.admin.operations import Operation, may_send
 from backstay.admin.rendering import page
 from backstay.admin.sending import Answer, Call, Pairs
 from backstay.admin.tables import BASE
+from backstay.core.bounded_map import BoundedMap
 from backstay.core.console import DATA, AdminPage
 from backstay.core.errors import AppError, Forbidden, FreshProofRequired
 from backstay.core.ports import AccessTokens, Clock
@@ -22,13 +25,15 @@ from backstay.core.principal import STRANGER, Principal
 from backstay.core.proof import check_proof
 from backstay.web.state import edge_of, sender_of
 
+_KEPT = 500
 HOME = "dashboard"
 """The page of a feature with this path is the first one of the console."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parts:
-    """What all requests to the console share; ``pages`` are those of features, by their paths."""
+    """What all requests to the console share; ``pages`` are those of features, by their paths, and
+    ``kept`` what :meth:`Visit.kept` keeps."""
 
     title: str
     clock: Clock
@@ -39,6 +44,14 @@ class Parts:
     pages: Mapping[str, AdminPage]
     has_explorer: bool
     environment: Environment
+    kept: BoundedMap[tuple[str, bytes], Any] = field(default_factory=lambda: BoundedMap(_KEPT))
+
+    @cached_property
+    def places(self) -> frozenset[str]:
+        """The addresses that the navigation may lead to."""
+        sections = (f"{BASE}{each.href}" for each in self.catalog.sections)
+        own = (f"{BASE}/page/{path}" for path in self.pages)
+        return frozenset({BASE, f"{BASE}/explorer", *sections, *own})
 
 
 @dataclass(slots=True)
@@ -72,11 +85,28 @@ class Visit:
             "csrf": token,
             "who": self.principal.profile,
             "is_impersonated": self.principal.actor_id is not None,
-            "menu": self._menu() if self.session else (),
+            "menu": self._menu,
+            "pages": self._pages() if self.session else "",
             "done": None,
             "problem": None,
         }
         return page(self.parts.environment.get_template(template), shared | values, status)
+
+    def draw(self, macro: str, *values: Any) -> Markup:
+        """A part of a page, by a macro of `_parts.html`."""
+        module = self.parts.environment.get_template("_parts.html").module
+        drawn: Markup = getattr(module, macro)(*values)
+        return drawn
+
+    def kept(self, about: str, make: Callable[[], Any]) -> Any:
+        """What is drawn once for all pages ``about`` the same that this person sees: it depends on
+        nothing but what they may do."""
+        key = about, self.principal.digest
+        found = self.parts.kept.get(key)
+        if found is None:
+            found = make()
+            self.parts.kept.put(key, found)
+        return found
 
     def error(self, error: AppError) -> Response:
         """The page about a refusal."""
@@ -163,8 +193,20 @@ class Visit:
     @property
     def _address(self) -> str:
         """The path and the query of this page."""
-        path, query = self.request.url.path, self.request.url.query
+        scope = self.request.scope
+        path, query = scope["path"], scope["query_string"].decode("latin-1")
         return f"{path}?{query}" if query else path
+
+    def _pages(self) -> Markup:
+        here = self.request.scope["path"]
+        if here not in self.parts.places:
+            here = ""
+
+        def make() -> Markup:
+            return self.draw("navigation", self._menu(), here)
+
+        drawn: Markup = self.kept(f"pages {here}", make)
+        return drawn
 
     def _menu(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """The navigation: groups of titles and addresses that the principal may open."""
