@@ -17,8 +17,8 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[1]
 FIRST, SECOND = "sqlite", "postgresql"
-ON_BOTH = frozenset({"backups", "db", "jobs", "faults"})
-"""Folders whose tests run on both databases, as do tests of lists: their subject is SQL."""
+ON_BOTH = frozenset({"backups", "db", "jobs", "faults", "test_same_rights"})
+"""Folders and modules whose tests run on both databases, as do tests of lists."""
 CONCURRENT = frozenset({"anyio", "asyncio"})
 """Tests that use one of these modules run on both databases, too: they are concurrent."""
 SAMPLE = 5
@@ -126,7 +126,8 @@ def _sampled(items: list[pytest.Item]) -> list[pytest.Item]:
 def _is_wanted_on_both(item: pytest.Item) -> bool:
     room = item.path.relative_to(ROOT / "tests").parts[0]
     lists = item.path.stem.startswith("test_list")
-    return room in ON_BOTH or lists or _is_concurrent(item) or _is_drawn(item, SAMPLE)
+    is_named = not ON_BOTH.isdisjoint({room, item.path.stem})
+    return is_named or lists or _is_concurrent(item) or _is_drawn(item, SAMPLE)
 
 
 def _is_concurrent(item: pytest.Item) -> bool:

@@ -123,7 +123,15 @@ async def test_the_navigation_has_groups(visitor: Visitor) -> None:
         "": ["Dashboard", "Plain", "Sales"],
         "Access": ["Permissions", "Roles", "Roles matrix", "Sessions", "Tiers", "Users"],
         "Operations": [
-            *("Audit trail", "Backups", "Bulk actions", "Health", "Jobs", "Mailbox"),
+            *(
+                "Audit trail",
+                "Backup policy",
+                "Backups",
+                "Bulk actions",
+                "Health",
+                "Jobs",
+                "Mailbox",
+            ),
             *("Queues", "Schedule", "Settings", "Tasks"),
         ],
         "Stock": ["Things"],

@@ -154,3 +154,15 @@ async def test_an_input_finds_rows_by_what_they_are_called(console: Open, login:
     form = (await visitor.get("/form/assign_role")).text
     assert 'data-pick="/admin/pick/list_users"' in form
     assert 'data-pick="/admin/pick/list_roles"' in form
+
+
+async def test_rows_are_counted_up_to_a_bound(
+    console: Open, items: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = await console()
+    assert (await visitor.get("/count/list_items")).text == "60 rows"
+    assert (await visitor.get("/count/list_items?title=item+07")).text == "1 row"
+    assert (await visitor.get("/count/list_items?title=none")).text == "0 rows"
+    monkeypatch.setattr("backstay.admin.counting.MOST", 59)
+    assert (await visitor.get("/count/list_items")).text == "more than 59 rows"
+    assert (await visitor.get("/count/get_item")).status_code == 404

@@ -1,6 +1,7 @@
 """Shows what pages, columns and links are called."""
 
 import re
+from uuid import UUID
 
 import pytest
 
@@ -33,6 +34,9 @@ def test_names_in_code_are_written_as_people_write(name: str, told: str) -> None
 def test_values_are_named_as_far_as_they_are_plain() -> None:
     named = "<code>id</code> 1<br><code>note</code> &lt;b&gt;"
     assert cell({"id": 1, "note": "<b>"}) == named
+    some_id = str(UUID(int=7))
+    assert f">…{some_id[-8:]}<" in cell({"id": some_id})
+    assert f">{some_id}<" in cell({"id": some_id}, is_whole=True)
     assert cell(["a", "b"]) == "a, b"
     assert cell({"deep": {"a": 1}}) == "{&#34;deep&#34;:{&#34;a&#34;:1}}"
     assert "<code>" not in cell(dict.fromkeys(map(str, range(MOST_PARTS + 1)), 1))

@@ -64,6 +64,19 @@ async def test_the_partitioned_trail_is_written_and_purged(
         await psql.execute("CREATE INDEX CONCURRENTLY ix_mine ON activity (message)")
 
 
+async def test_a_migration_adds_an_index_to_the_partitioned_trail(
+    psql: "asyncpg.Connection[asyncpg.Record]", backstay: Backstay
+) -> None:
+    for block in re.findall(r"^```postgresql\n(.*?)^```", page("scale"), re.DOTALL | re.MULTILINE)[
+        :3
+    ]:
+        await psql.execute(block)
+    options = backstay.database.options
+    await migrate.downgrade(options, "platform_0018", True)
+    await migrate.upgrade(options)
+    assert await migrate.examine(options) == ([], [])
+
+
 async def test_unique_keys_of_jobs_forbid_partitions(
     psql: "asyncpg.Connection[asyncpg.Record]",
 ) -> None:

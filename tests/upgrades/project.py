@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -123,7 +124,9 @@ def stored(folder: Path) -> Rows:
 
 def _rows(connection: Connection) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     metadata = MetaData()
-    metadata.reflect(connection)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* expression-based index")
+        metadata.reflect(connection)
     for table in metadata.sorted_tables:
         if table.name not in {"alembic_version", "schema_revisions"}:
             yield table.name, [dict(row) for row in connection.execute(select(table)).mappings()]

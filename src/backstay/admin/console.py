@@ -10,7 +10,17 @@ from starlette.routing import Route as PlainRoute
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from backstay.admin import acting, bulk, exporting, pages, picking, proving, showing, sign_in
+from backstay.admin import (
+    acting,
+    bulk,
+    counting,
+    exporting,
+    pages,
+    picking,
+    proving,
+    showing,
+    sign_in,
+)
 from backstay.admin.catalog import Catalog
 from backstay.admin.cookies import Cookies
 from backstay.admin.rendering import asset_response, environment
@@ -89,6 +99,7 @@ class Console:
                 self._route("/form/{operation}", acting.send, "POST"),
                 self._route("/export/{operation}", exporting.export),
                 self._route("/pick/{operation}", picking.pick),
+                self._route("/count/{operation}", counting.count),
                 PlainRoute(f"{BASE}/assets/{{digest}}/{{name}}", _asset),
                 self._route("/{rest:path}", _nothing, is_public=True),
             ],

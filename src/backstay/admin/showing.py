@@ -97,6 +97,7 @@ async def _list(
         before=data["prev_cursor"] and link(given, cursor=data["prev_cursor"]),
         after=data["next_cursor"] and link(given, cursor=data["next_cursor"]),
         export=f"{BASE}/export/{operation.id}",
+        count=f"{BASE}/count/{operation.id}",
         exported={**path, **{n: v for n, v in given.items() if n not in {"cursor", "limit"}}},
         acts=acts_of(visit, operation, path),
         above=above_of(visit, operation, path),

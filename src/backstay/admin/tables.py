@@ -108,7 +108,7 @@ def cell(
     if value in (None, "", [], {}) or isinstance(value, bool):
         return (_YES if value else _NO) if isinstance(value, bool) else _NOTHING
     if isinstance(value, (dict, list)):
-        return _several(value, catalog)
+        return _several(value, catalog, is_whole=is_whole)
     if kind == "date-time":
         return moment(str(value))
     if catalog is not None and (path := catalog.path_to(name, value)) is not None:
@@ -118,14 +118,23 @@ def cell(
     return _clipped(value)
 
 
-def _several(value: dict[str, Any] | list[Any], catalog: Catalog | None) -> Markup:
+def _several(
+    value: dict[str, Any] | list[Any], catalog: Catalog | None, *, is_whole: bool
+) -> Markup:
     parts = value.values() if isinstance(value, dict) else value
     if len(value) > MOST_PARTS or any(isinstance(each, (dict, list)) for each in parts):
         return _clipped(to_json(value).decode())
     if isinstance(value, list):
         return _clipped(", ".join(map(str, value)))
-    named = (_NAMED % (name, cell(each, "", catalog, name)) for name, each in value.items())
+    named = (
+        _NAMED % (name, cell(each, _kind_of(each), catalog, name, is_whole=is_whole))
+        for name, each in value.items()
+    )
     return Markup("<br>").join(named)
+
+
+def _kind_of(value: Any) -> str:
+    return "uuid" if isinstance(value, str) and len(value) == _UUID_LENGTH else ""
 
 
 def short(value: Any) -> str:

@@ -124,6 +124,15 @@ async function follow(region) {
 
 document.querySelectorAll("[data-live]").forEach(follow);
 
+// a count stands where it was asked for
+document.querySelectorAll("a[data-count]").forEach((link) => {
+  link.addEventListener("click", async (event) => {
+    event.preventDefault();
+    const response = await fetch(link.href);
+    link.parentElement.textContent = response.ok ? await response.text() : "This took too long.";
+  });
+});
+
 // one box chooses all rows of a page
 document.querySelectorAll("thead .choose").forEach((cell) => {
   const all = document.createElement("input");

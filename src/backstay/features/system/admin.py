@@ -3,7 +3,7 @@
 from backstay import AdminPage, AdminView
 from backstay.features.system.commands.jobs import CancelJob, RetryJob
 from backstay.features.system.queries.activity import ListActivity
-from backstay.features.system.queries.backups import ListBackups
+from backstay.features.system.queries.backups import GetBackupPolicy, ListBackups
 from backstay.features.system.queries.bulk import ListBulk
 from backstay.features.system.queries.jobs import ListJobs, ListQueues, ListSchedule
 from backstay.features.system.queries.minutes import ListMetricMinutes
@@ -27,7 +27,12 @@ JOBS = AdminView(
     columns=("name", "state", "created_at", "due_at", "queue", "attempts", "error_code"),
     actions=(RetryJob, CancelJob),
 )
-BACKUPS = AdminView(list=ListBackups, group=GROUP)
+BACKUPS = AdminView(
+    list=ListBackups,
+    group=GROUP,
+    columns=("name", "state", "started_at", "size", "seconds", "location", "reason", "restore"),
+)
+POLICY = AdminPage(path="backup-policy", title="Backup policy", group=GROUP, query=GetBackupPolicy)
 ACTIVITY = AdminView(
     list=ListActivity,
     title="Audit trail",

@@ -25,15 +25,22 @@ def upgrade() -> None:
         ("ix_activity_target_id", "activity", (target, "id"), None),
         ("ix_jobs_dead", "jobs", ("id",), DEAD),
     ):
-        op.drop_index(name, table, if_exists=True, postgresql_concurrently=alone)
+        concurrently = alone and (is_text or is_sqlite or not _is_partitioned(table))
+        op.drop_index(name, table, if_exists=True, postgresql_concurrently=concurrently)
         op.create_index(
             name,
             table,
             [sa.text(each) for each in columns],
             postgresql_where=which,
             sqlite_where=which,
-            postgresql_concurrently=alone,
+            postgresql_concurrently=concurrently,
         )
+
+
+def _is_partitioned(table: str) -> bool:
+    """Whether an operator has partitioned it: PostgreSQL then refuses CONCURRENTLY."""
+    asked = sa.text("SELECT relkind = 'p' FROM pg_class WHERE oid = CAST(:name AS regclass)")
+    return bool(op.get_bind().scalar(asked, {"name": table}))
 
 
 def downgrade() -> None:
