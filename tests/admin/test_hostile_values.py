@@ -1,5 +1,6 @@
 """Shows that what people store is shown as text, wherever the console shows it."""
 
+import ast
 import re
 from typing import Any
 
@@ -143,3 +144,32 @@ def test_values_are_escaped_where_one_holds_what_joins_them() -> None:
     drawing.add("<p>%s</p><i>%s</i>", "a\0<b>", "<b>\0")
     assert escape(drawing) == "<p>a\0&lt;b&gt;</p><i>&lt;b&gt;\0</i>"
     assert escape(Drawing()) == ""
+
+
+def test_html_that_code_adds_is_written_in_the_code() -> None:
+    """Values go beside it, since only they are escaped."""
+    found = 0
+    for file in sorted(rendering.ASSETS.parent.glob("*.py")):
+        if "Drawing" not in (text := file.read_text()):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if node.func.attr == "add":
+                found += 1
+                assert is_written(node.args[0]), f"{file.name}:{node.lineno}"
+    assert found > 10
+
+
+def is_written(node: ast.expr) -> bool:
+    """Whether it is a literal, a choice of such, or a constant of the module."""
+    if isinstance(node, ast.IfExp):
+        return is_written(node.body) and is_written(node.orelse)
+    if isinstance(node, ast.Name):
+        return node.id.isupper()
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def test_html_that_is_put_together_is_noticed() -> None:
+    for text in ("f'<b>{x}</b>'", "'<b>' + x", "x", "g(x)"):
+        assert not is_written(ast.parse(text, mode="eval").body)

@@ -1,6 +1,7 @@
 """Shows what pages, columns and links are called."""
 
 import re
+from uuid import UUID
 
 import pytest
 
@@ -30,12 +31,20 @@ def test_names_in_code_are_written_as_people_write(name: str, told: str) -> None
     assert words(name) == told
 
 
+def html(value: object, *, is_whole: bool = False) -> str:
+    """How a table shows a value."""
+    return cell(value, is_whole=is_whole).__html__()
+
+
 def test_values_are_named_as_far_as_they_are_plain() -> None:
     named = "<code>id</code> 1<br><code>note</code> &lt;b&gt;"
-    assert cell({"id": 1, "note": "<b>"}) == named
-    assert cell(["a", "b"]) == "a, b"
-    assert cell({"deep": {"a": 1}}) == "{&#34;deep&#34;:{&#34;a&#34;:1}}"
-    assert "<code>" not in cell(dict.fromkeys(map(str, range(MOST_PARTS + 1)), 1))
+    assert html({"id": 1, "note": "<b>"}) == named
+    some_id = str(UUID(int=7))
+    assert f">&hellip;{some_id[-8:]}<" in html({"id": some_id})
+    assert f">{some_id}<" in html({"id": some_id}, is_whole=True)
+    assert html(["a", "b"]) == "a, b"
+    assert html({"deep": {"a": 1}}) == "{&#34;deep&#34;:{&#34;a&#34;:1}}"
+    assert "<code>" not in html(dict.fromkeys(map(str, range(MOST_PARTS + 1)), 1))
 
 
 async def test_a_user_has_a_link_to_all_that_is_theirs(console: Open, login: Login) -> None:

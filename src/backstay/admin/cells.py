@@ -61,7 +61,7 @@ class Drawing:
         elif isinstance(value, bool):
             self.add('<span class="%s">%s</span>', *(("yes", "yes") if value else ("no", "no")))
         elif isinstance(value, (dict, list)):
-            self._several(value, catalog)
+            self._several(value, catalog, is_whole=is_whole)
         elif kind == "date-time":
             text = str(value)
             self.add(_MOMENT, text, text, f"{text[:10]} {text[11:19]}")
@@ -75,12 +75,14 @@ class Drawing:
             is_short = len(text) == _UUID_LENGTH and not is_whole
             shown = text[-8:] if is_short else text  # ids of one table differ most at the end
             if path is not None:
-                pattern = _SHORT_LINK if is_short else _LINK
-                self.add(pattern, f"{BASE}/data{path}", text, shown)
+                link = f"{BASE}/data{path}"
+                self.add(_SHORT_LINK if is_short else _LINK, link, text, shown)
             else:
                 self.add(_SHORT if is_short else _WHOLE, text, shown)
 
-    def _several(self, value: dict[str, Any] | list[Any], catalog: Catalog | None) -> None:
+    def _several(
+        self, value: dict[str, Any] | list[Any], catalog: Catalog | None, *, is_whole: bool
+    ) -> None:
         """Add plain values with commas, an object of such line by line, anything else as JSON."""
         parts = value.values() if isinstance(value, dict) else value
         if len(value) > MOST_PARTS or any(isinstance(each, (dict, list)) for each in parts):
@@ -90,7 +92,7 @@ class Drawing:
         else:
             for number, (name, each) in enumerate(value.items()):
                 self.add("<br><code>%s</code> " if number else "<code>%s</code> ", name)
-                self.cell(each, "", catalog, name)
+                self.cell(each, _kind_of(each), catalog, name, is_whole=is_whole)
 
     def _clipped(self, text: str) -> None:
         if len(text) <= _SHOWN:
@@ -111,6 +113,10 @@ def cell(
     made = Drawing()
     made.cell(value, kind, catalog, name, is_whole=is_whole)
     return made
+
+
+def _kind_of(value: Any) -> str:
+    return "uuid" if isinstance(value, str) and len(value) == _UUID_LENGTH else ""
 
 
 def short(value: Any) -> str:

@@ -32,7 +32,7 @@ BACKUPS = AdminView(
     group=GROUP,
     columns=("name", "state", "started_at", "size", "seconds", "location", "reason", "restore"),
 )
-POLICY = AdminPage(path="backup-policy", title="Backup policy", query=GetBackupPolicy, group=GROUP)
+POLICY = AdminPage(path="backup-policy", title="Backup policy", group=GROUP, query=GetBackupPolicy)
 ACTIVITY = AdminView(
     list=ListActivity,
     title="Audit trail",
