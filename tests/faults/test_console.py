@@ -41,3 +41,19 @@ async def test_an_outage_is_told_on_a_page(wired: tuple[Wire, Running]) -> None:
     assert (await visitor.get("/data/items")).status_code == 200
     assert "Lost" not in (await visitor.get("/data/items")).text
     await visitor.client.aclose()
+
+
+async def test_a_browser_that_signs_out_meanwhile_is_signed_out(
+    wired: tuple[Wire, Running],
+) -> None:
+    wire, running = wired
+    running.backstay.principals._monotonic = StandingClock()
+    visitor = Visitor(running.app)
+    assert (await visitor.sign_in(ADMIN_EMAIL)).status_code == 303
+    form = {"csrf": await visitor.token()}
+    await wire.cut()
+    answer = await visitor.client.post("/admin/sign-out", data=form)
+    assert answer.status_code == 503
+    await wire.hint()
+    assert (await visitor.get("")).status_code == 303
+    await visitor.client.aclose()

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from backstay.admin.tables import BASE
 from backstay.admin.visits import Visit
-from backstay.core.errors import AppError, Invalid, NotFound
+from backstay.core.errors import AppError, Invalid, NotFound, Unavailable
 from backstay.core.messages import Message
 from backstay.core.principal import STRANGER
 from backstay.core.validation import validated
@@ -82,9 +82,12 @@ async def sign_in(visit: Visit) -> Response:
 
 
 async def sign_out(visit: Visit) -> Response:
-    """End the session."""
-    await _end(visit)
-    response = visit.redirect("/sign-in")
+    """End the session; this browser loses it even if the database cannot note its end."""
+    try:
+        await _end(visit)
+        response = visit.redirect("/sign-in")
+    except Unavailable as error:
+        response = visit.error(error)
     visit.parts.cookies.clear(response)
     return response
 

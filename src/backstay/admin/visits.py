@@ -44,7 +44,9 @@ class Parts:
     pages: Mapping[str, AdminPage]
     has_explorer: bool
     environment: Environment
-    kept: BoundedMap[tuple[str, bytes], Any] = field(default_factory=lambda: BoundedMap(_KEPT))
+    kept: BoundedMap[tuple[str, bytes, bool], Any] = field(
+        default_factory=lambda: BoundedMap(_KEPT)
+    )
 
     @cached_property
     def places(self) -> frozenset[str]:
@@ -100,8 +102,8 @@ class Visit:
 
     def kept(self, about: str, make: Callable[[], Any]) -> Any:
         """What is drawn once for all pages ``about`` the same that this person sees: it depends on
-        nothing but what they may do."""
-        key = about, self.principal.digest
+        nothing but what they may do, which is less for whoever acts as them."""
+        key = about, self.principal.digest, self.principal.actor_id is None
         found = self.parts.kept.get(key)
         if found is None:
             found = make()

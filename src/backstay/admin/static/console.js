@@ -42,8 +42,9 @@ function pick(input) {
   const search = async () => {
     const number = ++asked;
     const url = `${input.dataset.pick}?${new URLSearchParams({ q: input.value })}`;
-    const response = await fetch(url, { headers: { Accept: "application/json" } });
-    if (number !== asked || !response.ok) return;
+    // a session that has ended is redirected to the sign-in, which is no answer
+    const response = await fetch(url, { redirect: "manual" }).catch(() => undefined);
+    if (number !== asked || !response?.ok) return;
     const { rows } = await response.json();
     const chosen = found.querySelector('[aria-selected="true"]')?.dataset.id;
     found.replaceChildren(
