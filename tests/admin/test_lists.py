@@ -5,6 +5,7 @@ import re
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 from fastapi import FastAPI
 
@@ -188,3 +189,25 @@ async def test_what_is_drawn_once_changes_with_the_rights(
     seen.append((await visitor.get("/data/items")).text)
     assert [page.count('href="/admin/data/users"') for page in seen] == [0, 2]
     await visitor.client.aclose()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+class TestSlowDatabase:
+    @pytest.fixture
+    def variables(self) -> dict[str, str]:
+        return {"DB_READ_TIMEOUT": "2"}
+
+    async def test_a_search_ends_at_the_deadline_with_a_sentence(
+        self, console: Open, seeded_url: str
+    ) -> None:
+        """Somebody holds the table for longer than a read may take."""
+        visitor = await console()
+        other = await asyncpg.connect(seeded_url.replace("+asyncpg", "", 1))
+        async with other.transaction():
+            await other.execute("LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
+            answer = await visitor.get("/data/items?q=slow")
+        await other.close()
+        assert answer.status_code == 503
+        assert "narrow the search" in answer.text
+        assert 'value="slow"' in answer.text
+        assert (await visitor.get("/data/items?q=slow")).status_code == 200
