@@ -111,7 +111,8 @@ def _tags(schema: Node, features: Iterable[Feature]) -> list[Node]:
     for feature in features:
         rank = _FIRST.get(feature.name, len(_FIRST) + (feature.name in _LAST))
         for table in feature.routes:
-            ranks.setdefault(table.tag, rank)
+            if table.tag not in ranks or table.tag == feature.name:
+                ranks[table.tag] = rank
             if table.about:
                 about[table.tag] = table.about
     ordered = sorted(names, key=lambda name: ranks.get(name, len(_FIRST)))

@@ -13,7 +13,8 @@ from backstay.features.items.model import Item
 from backstay.features.system.commands.bulk import MOST_IDS, MOST_ROWS
 from backstay.features.system.commands.purging import PurgeJobs
 from backstay.jobs.tables import Job
-from backstay.testing import Login, Person
+from backstay.testing import FrozenClock, Login, Person
+from backstay.testing.people import PASSWORD
 from tests.features.steps import API, Trail, execute, needs, said
 from tests.features.system.bulk_steps import BULK, hold, items_of, left, read, start, states
 from tests.jobs.steps import drain, drain_again
@@ -269,3 +270,19 @@ async def test_a_long_one_is_no_fault_of_the_queue(backstay: Backstay, login: Lo
     await drain(backstay)
     await execute(backstay, update(Job).values(due_at=SecondsFromNow(-600.0)))
     assert await backstay.worker_context.outbox.store.backlog() == []
+
+
+async def test_a_fresh_proof_is_asked_for_at_the_start(
+    login: Login, backstay: Backstay, clock: FrozenClock
+) -> None:
+    admin, victim = await login("admin"), await login()
+    clock.forward(minutes=6)
+    asked = {"operation": "delete_user", "ids": [victim.id]}
+    told = await admin.client.post(BULK, json=asked)
+    problem(told, 401, "fresh_proof_required")
+    proof = await admin.client.post("/api/v1/auth/fresh", json={"password": PASSWORD})
+    assert proof.status_code == 204
+    bulk_id = await start(admin, "delete_user", [victim.id])
+    clock.forward(minutes=6)
+    await drain(backstay)
+    assert states(await read(admin, bulk_id)) == {"succeeded": 1}

@@ -12,11 +12,10 @@ from backstay.features.access.schemas import Effect
 from backstay.features.items.commands import DeleteItem
 from backstay.features.system.commands.bulk import MOST_BODY_BYTES, MOST_IDS
 from backstay.jobs.tables import IS_ROW, Job
-from backstay.testing import FrozenClock, Login, Person, Work
-from backstay.testing.people import PASSWORD
+from backstay.testing import Login, Person
 from tests.features.granting import grant
 from tests.features.steps import execute, needs
-from tests.features.system.bulk_steps import BULK, read, start, states
+from tests.features.system.bulk_steps import BULK
 from tests.web.problems import fields_of, problem
 
 pytestmark = [pytest.mark.anyio, needs("items")]
@@ -81,21 +80,6 @@ async def test_what_no_job_may_do_is_refused(login: Login, monkeypatch: pytest.M
     (fault,) = (await refused(ann))["errors"]
     assert fault["code"] == "not_in_bulk"
     assert fault["message"].startswith("Its answer may not")
-
-
-async def test_a_fresh_proof_is_asked_for_at_the_start(
-    login: Login, clock: FrozenClock, work: Work
-) -> None:
-    admin, victim = await login("admin"), await login()
-    clock.forward(minutes=6)
-    told = await refused(admin, 401, operation="delete_user", ids=[victim.id])
-    assert told["code"] == "fresh_proof_required"
-    proof = await admin.client.post("/api/v1/auth/fresh", json={"password": PASSWORD})
-    assert proof.status_code == 204
-    bulk_id = await start(admin, "delete_user", [victim.id])
-    clock.forward(minutes=6)
-    await work.run()
-    assert states(await read(admin, bulk_id)) == {"succeeded": 1}
 
 
 async def test_a_missing_permission_is_told_at_once(login: Login) -> None:

@@ -40,9 +40,9 @@ async def test_the_page_says_what_runs_and_its_links_work(
     for fact in (settings.app.title, settings.app.version, "local", "SQLite"):
         assert fact in answer.text
     links = LINK.findall(answer.text)
-    assert {"/docs", "/health"} <= {*links}
+    assert {"/docs", "/admin", "/health"} <= {*links}
     for link in links:
-        assert (await client.get(link)).status_code == 200
+        assert (await client.get(link)).status_code == (303 if link == "/admin" else 200)
 
 
 async def test_the_page_loads_nothing_and_runs_no_script(client: httpx.AsyncClient) -> None:
@@ -86,7 +86,7 @@ async def test_in_other_environments_there_is_no_page(
 
 
 async def test_only_links_that_exist_are_shown(database_url: str, tmp_path: Path) -> None:
-    settings = settings_with(database_url, tmp_path, APP_SWAGGER="false")
+    settings = settings_with(database_url, tmp_path, APP_SWAGGER="false", ADMIN_CONSOLE="false")
     features = [feature for feature in STANDARD if feature.name != "mail"]
     async with visitor(create_app(settings, features)) as client:
         assert LINK.findall((await client.get("/")).text) == ["/health"]
