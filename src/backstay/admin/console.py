@@ -44,6 +44,7 @@ _SAFE = {"GET", "HEAD"}
 
 def console_of(
     routes: Iterable[Route],
+    *,
     features: Sequence[Feature],
     settings: Settings,
     key: bytes,
@@ -64,15 +65,15 @@ def console_of(
     cookies = Cookies(key, clock, secure=not settings.is_local)
     catalog = Catalog.of(routes, f"{settings.app.root_path}/v1", views)
     parts = Parts(
-        settings.app.title,
-        clock,
-        tokens,
-        catalog,
-        cookies,
-        settings.app.public_origin,
-        own,
-        settings.app.swagger and settings.environment is not Environment.PRODUCTION,
-        environment(
+        title=settings.app.title,
+        clock=clock,
+        tokens=tokens,
+        catalog=catalog,
+        cookies=cookies,
+        public_origin=settings.app.public_origin,
+        pages=own,
+        has_explorer=settings.app.swagger and settings.environment is not Environment.PRODUCTION,
+        environment=environment(
             templates and templates / "admin",
             reloads=settings.is_local and templates is not None,
         ),

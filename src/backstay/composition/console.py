@@ -34,8 +34,15 @@ def install(app: FastAPI, backstay: Backstay, rows: Sequence[Row]) -> None:
     def make() -> ASGIApp:
         from backstay.admin.console import console_of
 
-        b = backstay
-        return console_of(rows, b.features, b.settings, b.key, b.clock, b.tokens, b.templates)
+        return console_of(
+            rows,
+            features=backstay.features,
+            settings=backstay.settings,
+            key=backstay.key,
+            clock=backstay.clock,
+            tokens=backstay.tokens,
+            templates=backstay.templates,
+        )
 
     console = _Console(make)
     app.router.routes += [
